@@ -1,0 +1,1 @@
+"""An agent's own memory: its tables and its session services."""

@@ -1,0 +1,1 @@
+"""The gateway's own storage: sessions, chat history, feedback."""

@@ -1,0 +1,1 @@
+"""Databases: engines, dialect differences, transactions, migrations."""

@@ -1,0 +1,241 @@
+"""One database: its engine, and the only place where transactions are run and retried."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import sqlite3
+import time
+import typing as t
+import weakref
+
+import sqlalchemy as sa
+
+from ..config import Pool
+from ..errors import ConfigError, StorageUnavailable
+
+log = logging.getLogger("flask_mesh_sessions.storage")
+
+T = t.TypeVar("T")
+Work = t.Callable[[sa.Connection], T]
+
+ATTEMPTS = 6
+SQLITE_BUSY_TIMEOUT = 30.0
+SQLITE_MINIMUM = (3, 35, 0)
+
+#: MySQL and MariaDB: record changed, lock wait timeout, deadlock.
+_MYSQL_RETRY = frozenset({1020, 1205, 1213})
+#: PostgreSQL: serialization failure, deadlock.
+_POSTGRESQL_RETRY = frozenset({"40001", "40P01"})
+#: PostgreSQL: shutting down or starting up.
+_POSTGRESQL_GONE = frozenset({"57P01", "57P02", "57P03"})
+
+_MYSQL_SETUP = (
+    "SET time_zone = '+00:00', innodb_lock_wait_timeout = 20,"
+    " sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"
+)
+
+_databases: weakref.WeakSet[Database]
+
+
+class Database:
+    """An engine and the transactions on it.
+
+    :param url: an SQLAlchemy URL with its driver.
+    :param pool: the pool's limits.
+    :raises ConfigError: if the database is a SQLite older than 3.35.0.
+    """
+
+    def __init__(self, url: str, pool: Pool) -> None:
+        self.url = sa.make_url(url)
+        self.engine = make_engine(self.url, pool)
+        self._writer = self.engine.execution_options(mesh_write=True)
+        _databases.add(self)
+
+    def __repr__(self) -> str:
+        return f"<Database {self.url.render_as_string(hide_password=True)}>"
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite``, ``postgresql`` or ``mysql`` (MariaDB too)."""
+        return "mysql" if self.engine.dialect.name == "mariadb" else self.engine.dialect.name
+
+    def read(self, work: Work[T]) -> T:
+        """Run ``work`` in a transaction that only reads.
+
+        :raises StorageUnavailable: if the database cannot be reached.
+        """
+        return self._run(self.engine, work, None)
+
+    def write(self, work: Work[T], written: Work[T | None] | None = None) -> T:
+        """Run ``work`` in a transaction and commit it.
+
+        ``work`` may run several times: after a deadlock, or when its connection turns out
+        to be dead. It must not have effects outside the transaction.
+
+        :param written: reads back what ``work`` wrote, for a commit whose answer was lost.
+            It returns what ``work`` would have, or ``None`` if nothing was committed,
+            and ``work`` is then run again. Without it, such a commit is an error.
+        :raises StorageUnavailable: if the database cannot be reached, or the outcome of
+            the commit cannot be known.
+        """
+        return self._run(self._writer, work, written)
+
+    def dispose(self) -> None:
+        """Close the pooled connections."""
+        self.engine.dispose()
+
+    def _run(self, engine: sa.Engine, work: Work[T], written: Work[T | None] | None) -> T:
+        began = time.monotonic()
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._once(engine, work)
+            except _CommitUnknown as unknown:
+                found = self.read(written) if written else None
+                if found is not None:
+                    return found
+                if written is None:
+                    raise StorageUnavailable(
+                        "The database went away before it confirmed the change."
+                    ) from unknown.__cause__
+            except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+                waited = time.monotonic() - began
+                if attempt == ATTEMPTS or waited > SQLITE_BUSY_TIMEOUT or not _again(error):
+                    raise _translated(error) from error
+            time.sleep(random.uniform(0.5, 1.0) * 0.02 * 2**attempt if attempt > 1 else 0)
+        raise StorageUnavailable("The database kept refusing the transaction.")
+
+    def _once(self, engine: sa.Engine, work: Work[T]) -> T:
+        with engine.connect() as connection:
+            transaction = connection.begin()
+            result = work(connection)
+            if engine is self.engine:
+                return result
+            try:
+                transaction.commit()
+            except sa.exc.DBAPIError as error:
+                if error.connection_invalidated:
+                    raise _CommitUnknown from error
+                raise
+            return result
+
+
+class _CommitUnknown(Exception):
+    """The connection was lost while a commit was under way."""
+
+
+def _gone(error: sa.exc.DBAPIError) -> bool:
+    return error.connection_invalidated or getattr(error.orig, "pgcode", None) in _POSTGRESQL_GONE
+
+
+def _again(error: Exception) -> bool:
+    """Whether the transaction was certainly not committed and may succeed if run again."""
+    if not isinstance(error, sa.exc.DBAPIError):
+        return False
+    original: t.Any = error.orig
+    if isinstance(original, sqlite3.Error):
+        return isinstance(original, sqlite3.OperationalError) and "locked" in str(original)
+    if getattr(original, "pgcode", None) in _POSTGRESQL_RETRY or _gone(error):
+        return True
+    if isinstance(error, sa.exc.OperationalError) and error.statement is None:
+        return True  # no connection could be opened
+    number = original.args[0] if getattr(original, "args", ()) else None
+    return number in _MYSQL_RETRY
+
+
+def _translated(error: Exception) -> Exception:
+    """``error`` as the caller should see it: without the statement if the database is away."""
+    if isinstance(error, sa.exc.TimeoutError):
+        return StorageUnavailable("All database connections are busy.")
+    if isinstance(error, sa.exc.OperationalError) and (
+        error.statement is None or _gone(error) or _again(error)
+    ):
+        return StorageUnavailable("The database cannot be reached. Please retry.")
+    if isinstance(error, sa.exc.InterfaceError):
+        return StorageUnavailable("The database cannot be reached. Please retry.")
+    return error
+
+
+def make_engine(url: sa.URL, pool: Pool | None) -> sa.Engine:
+    """An engine with this package's conventions.
+
+    :param pool: the pool's limits, or ``None`` for an engine that keeps no connection.
+    """
+    options: dict[str, t.Any] = {"poolclass": sa.NullPool}
+    if pool is not None:
+        options = {
+            "pool_size": pool.pool_size,
+            "max_overflow": pool.max_overflow,
+            "pool_timeout": pool.pool_timeout,
+            "pool_recycle": pool.pool_recycle,
+        }
+    backend = url.get_backend_name()
+    if backend in ("mysql", "mariadb"):
+        # REPEATABLE READ would show a lost compare-and-set as free.
+        options["isolation_level"] = "READ COMMITTED"
+        options["connect_args"] = {"init_command": _MYSQL_SETUP}
+    elif backend == "postgresql":
+        options["isolation_level"] = "READ COMMITTED"
+    if backend != "sqlite":
+        return sa.create_engine(url, **options)
+    check_sqlite_version()
+    options["connect_args"] = {"timeout": SQLITE_BUSY_TIMEOUT, "check_same_thread": False}
+    engine = sa.create_engine(url, **options)
+    sa.event.listen(engine, "connect", _sqlite_connect)
+    sa.event.listen(engine, "begin", _sqlite_begin)
+    return engine
+
+
+def check_sqlite_version(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> None:
+    """Refuse a SQLite that lacks what the statements need.
+
+    :raises ConfigError: naming the version found and the one needed.
+    """
+    if version < SQLITE_MINIMUM:
+        found = ".".join(map(str, version))
+        raise ConfigError(f"SQLite 3.35.0 or newer is needed; this Python has {found}.")
+
+
+def _sqlite_connect(connection: t.Any, record: t.Any) -> None:
+    connection.isolation_level = None  # BEGIN is ours, see _sqlite_begin
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _sqlite_begin(connection: sa.Connection) -> None:
+    write = connection.get_execution_options().get("mesh_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+class Databases:
+    """The databases of one app, one per distinct URL.
+
+    :param pool: the limits of each pool.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._by_url: dict[str, Database] = {}
+
+    def get(self, url: str) -> Database:
+        """The database at ``url``."""
+        if url not in self._by_url:
+            self._by_url[url] = Database(url, self._pool)
+        return self._by_url[url]
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        for database in self._by_url.values():
+            database.dispose()
+
+
+def _forget_connections() -> None:
+    """In a forked child the parent's connections are not ours, not even to close."""
+    for database in list(_databases):
+        database.engine.dispose(close=False)
+
+
+_databases = weakref.WeakSet()
+os.register_at_fork(after_in_child=_forget_connections)
