@@ -1,0 +1,1 @@
+"""Running a turn: accept, lease, pool, streams, settle."""
