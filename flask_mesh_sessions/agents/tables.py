@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import sqlalchemy as sa
 
 from .. import ids
@@ -20,7 +22,7 @@ MEMORY_ID_LENGTH = ids.SESSION_ID_LENGTH + ids.TASK_ID_LENGTH + 5
 TURN_ID_LENGTH = ids.TASK_ID_LENGTH + 64
 
 
-def _session_key(**options: object) -> sa.Column[int]:
+def _session_key(**options: t.Any) -> sa.Column[int]:
     return sa.Column(
         "session_pk",
         key_type(),

@@ -26,7 +26,7 @@ def answer(
     """
     if not reply and not tools and status != "completed":
         return question(task_id, text)
-    bubble = {
+    bubble: Part = {
         "id": f"{task_id}-1",
         "type": "agent",
         "text": reply,

@@ -6,8 +6,9 @@ import random
 import time
 import typing as t
 
+from .. import faults, ids
 from ..agents.log import Lease, NewTurn
-from ..errors import DelegationCycle, DelegationTimeout, TurnFailed
+from ..errors import DelegationCycle, DelegationTimeout, LeaseLost, TurnFailed
 from . import closing, reply
 from .agent import Agent
 from .leases import Leases
@@ -19,28 +20,43 @@ class Delegation:
     """Runs sub-turns.
 
     :param find: gives the agent of a name, or raises AgentNotFound.
+    :param close_open: closes the turn that a process left open when it died.
     """
 
-    def __init__(self, find: t.Callable[[str], Agent], leases: Leases, timing: Timing) -> None:
+    def __init__(
+        self,
+        find: t.Callable[[str], Agent],
+        leases: Leases,
+        timing: Timing,
+        close_open: t.Callable[[Agent, Lease], None],
+    ) -> None:
         self._find = find
         self._leases = leases
         self._timing = timing
+        self._close_open = close_open
 
     def ask(self, turn: Turn, name: str, text: str) -> str:
         """Answer :meth:`.turn.Turn.ask`."""
-        agent = self._find(name)
+        agent, text = self._find(name), ids.storable(text)
         if name in turn.chain:
             path = " -> ".join((*turn.chain, name))
             raise DelegationCycle(f"An agent cannot be asked inside its own answer: {path}.")
         task_id = delegated_id(turn)
         memory_id = agent.memory_id(turn.session_id, task_id)
         lease = self._begun(agent, turn, memory_id, NewTurn(task_id, text))
+        faults.point("asked")
         try:
             with self._leases.holding(agent.sessions, lease):
-                return self._run(agent, turn, lease, task_id, text)
+                answer = self._run(agent, turn, lease, text)
+        except (LeaseLost, reply.Cancelled) as error:
+            if turn.cancelled:
+                raise
+            raise TurnFailed(f"The agent {name!r} was taken over.") from error
         finally:
             if agent.run_based:
                 agent.sessions.forget(turn.user_id, memory_id)
+        faults.point("told")
+        return answer
 
     def _begun(self, agent: Agent, turn: Turn, memory_id: str, new: NewTurn) -> Lease:
         end = time.monotonic() + self._timing.delegate
@@ -48,9 +64,8 @@ class Delegation:
         while True:
             lease = agent.sessions.acquire(turn.user_id, memory_id, self._timing.lease_ms, new)
             if lease is not None:
-                if not lease.began:  # a process died in the middle of a turn
-                    interrupted = closing.without_answer("interrupted", "")
-                    agent.sessions.close(lease, interrupted, release=False)
+                if not lease.began:
+                    self._close_open(agent, lease)
                     agent.sessions.begin(lease, new)
                 return lease
             if time.monotonic() >= end or turn.cancelled:
@@ -58,18 +73,9 @@ class Delegation:
             time.sleep(random.uniform(0.5, 1.0) * pause)
             pause = min(pause * 2, self._timing.poll_last)
 
-    def _run(self, agent: Agent, turn: Turn, lease: Lease, task_id: str, text: str) -> str:
+    def _run(self, agent: Agent, turn: Turn, lease: Lease, text: str) -> str:
         said: list[str] = []
-        sub = Turn(
-            agent.sessions,
-            lease,
-            session_id=turn.session_id,
-            task_id=task_id,
-            text=text,
-            cancelled=turn._cancelled,
-            ask=self.ask,
-            chain=turn.chain,
-        )
+        sub = turn.delegated(agent.sessions, lease, text)
         try:
             reply.answer(agent.function, sub, said.append)
             answer = "".join(said)

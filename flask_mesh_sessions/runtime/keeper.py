@@ -7,6 +7,7 @@ import threading
 import time
 import typing as t
 
+from .. import faults
 from ..errors import StorageUnavailable
 from ..gateway.records import Status, TaskError
 from ..gateway.turns import Ledger
@@ -47,6 +48,7 @@ class Keeper:
         self._timing = timing
         self._timeout = timeout
         self._wanted = threading.Event()
+        self._stopped = False
         self._renewed = 0.0
         # What was orphaned just before this process started has expired by then.
         self._sweeps = [time.monotonic(), time.monotonic() + timing.lease + timing.watch]
@@ -59,6 +61,11 @@ class Keeper:
         """Say that there is something to keep."""
         self._wanted.set()
 
+    def stop(self) -> None:
+        """Let the thread end."""
+        self._stopped = True
+        self._wanted.set()
+
     def cancel(
         self, job: Job, status: Status = "cancelled", error: TaskError | None = None
     ) -> None:
@@ -68,7 +75,7 @@ class Keeper:
             self._tell(job)
 
     def _run(self) -> None:
-        while True:
+        while not self._stopped:
             for step in (self._sweep, self._renew, self._watch):
                 try:
                     step()
@@ -125,3 +132,4 @@ class Keeper:
             job.task, t.cast(Status, job.decision), job.partial, error=job.error
         )
         self._finishing.finish(job, ending)
+        faults.point("cut-short")

@@ -68,7 +68,7 @@ class Process:
         self.settling = Settling(ledger, find, timing)
         self.tails = Tails(ledger, self.settling, timing)
         self._finishing = Finishing(ledger, self.runner)
-        delegation = Delegation(find, self._leases, timing)
+        delegation = Delegation(find, self._leases, timing, self.settling.close_open)
         self._worker = Worker(
             self._finishing, self._leases, delegation, timing, app_context, self._lost
         )
@@ -117,6 +117,12 @@ class Process:
                 self._interrupt(job)
             except Exception:
                 log.exception("The task %s could not be interrupted.", job.task.task_id)
+
+    def stop(self) -> None:
+        """Let the threads end."""
+        self._queue.stop()
+        self._publisher.stop()
+        self._keeper.stop()
 
     def _all(self) -> list[Job]:
         with self._lock:

@@ -7,6 +7,7 @@ import threading
 import time
 import typing as t
 
+from .. import faults
 from ..errors import StorageUnavailable
 from ..gateway.turns import Ledger
 from .job import Job
@@ -31,6 +32,7 @@ class Publisher:
         self._jobs = jobs
         self._timing = timing
         self._wanted = threading.Event()
+        self._stopped = False
 
     def start(self) -> None:
         """Start the thread."""
@@ -40,8 +42,13 @@ class Publisher:
         """Say that a job runs."""
         self._wanted.set()
 
+    def stop(self) -> None:
+        """Let the thread end."""
+        self._stopped = True
+        self._wanted.set()
+
     def _run(self) -> None:
-        while True:
+        while not self._stopped:
             self._wanted.wait()
             time.sleep(self._timing.flush)
             jobs = [job for job in self._jobs() if job.started is not None and not job.settled]
@@ -62,6 +69,7 @@ class Publisher:
             try:
                 if self._ledger.flush(job.pk, self._runner, pieces):
                     job.flushed = pieces[-1].seq
+                    faults.point("flushed")
             except StorageUnavailable as error:
                 log.warning("The stream of %s waits: %s", job.task.task_id, error.message)
             except Exception:

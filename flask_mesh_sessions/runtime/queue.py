@@ -39,6 +39,7 @@ class Queue:
         self._changed = threading.Condition()
         self._lines: dict[Key, _Line] = {}
         self._thread: threading.Thread | None = None
+        self._stopped = False
 
     def add(self, job: Job) -> None:
         """Let a job wait behind those of its session and agent."""
@@ -57,9 +58,18 @@ class Queue:
                 line.due = line.pause = 0.0
                 self._changed.notify()
 
+    def stop(self) -> None:
+        """Let the thread end; what waits is not tried again."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+
     def _run(self) -> None:
         while True:
-            key, job = self._next()
+            found = self._next()
+            if found is None:
+                return
+            key, job = found
             try:
                 done = self._advance(job)
             except Exception:
@@ -67,9 +77,11 @@ class Queue:
                 done = False
             self._tried(key, job, done)
 
-    def _next(self) -> tuple[Key, Job]:
+    def _next(self) -> tuple[Key, Job] | None:
         with self._changed:
             while True:
+                if self._stopped:
+                    return None
                 due = min((line.due for line in self._lines.values()), default=None)
                 wait = None if due is None else due - time.monotonic()
                 if wait is not None and wait <= 0:

@@ -60,6 +60,14 @@ class Runtime:
         """Start this process's machinery, unless it runs: after a fork, never before."""
         self._process()
 
+    def stop(self) -> None:
+        """Wait for what runs in this process, then let its threads end."""
+        with self._lock:
+            process, self._current = self._current, None
+        if process is not None and process.pid == os.getpid():
+            process.drain()
+            process.stop()
+
     def send(
         self,
         user_id: str,

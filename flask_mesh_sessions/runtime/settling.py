@@ -14,7 +14,7 @@ from .. import faults
 from ..agents.log import Lease, Turn
 from ..errors import AgentNotFound
 from ..gateway.records import ChatTask
-from ..gateway.turns import Ledger, LedgerTask
+from ..gateway.turns import Ledger, LedgerTask, Outcome
 from . import bubbles, closing
 from .agent import Agent
 from .timing import Timing
@@ -92,7 +92,7 @@ class Settling:
         elif task is not None:
             partial = bubbles.reply_in(task.task.message_bubbles)
             if task.task.status in ("failed", "cancelled"):
-                status = t.cast(t.Literal["failed", "cancelled"], task.task.status)
+                status = task.task.status
         ending = closing.without_answer(status, partial)
         agent.sessions.close(lease, ending, release=False)
 
@@ -112,7 +112,7 @@ class Settling:
         ending = closing.outcome(task.task, "interrupted", partial, error=closing.INTERRUPTED)
         return self._settled(task, ending)
 
-    def _settled(self, task: LedgerTask, outcome: closing.Outcome) -> bool:
+    def _settled(self, task: LedgerTask, outcome: Outcome) -> bool:
         settled = self._ledger.settle(task, outcome)
         if settled:
             log.info(

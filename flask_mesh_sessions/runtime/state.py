@@ -132,6 +132,11 @@ class MeshState:
         targets = [Target(t.cast(t.Any, schema), url) for schema, url in urls if url]
         return list(dict.fromkeys(targets))
 
+    def close(self) -> None:
+        """Wait for the running turns, then let go of threads and connections."""
+        self.runtime.stop()
+        self.databases.dispose()
+
     def binds(self) -> dict[str, Database]:
         """The databases by the keys under which a host's Flask-SQLAlchemy knows them."""
         keys = {role: f"mesh_{role.replace(':', '_')}" for role in self._roles()}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from .. import ids
+from .. import faults, ids
 from ..agents.log import Entry, Lease
 from ..agents.messages import Message, to_messages
 from ..agents.service import AgentSessions
@@ -117,8 +117,8 @@ class Turn:
             why = "must be 1 to 255 characters without control characters or outer spaces"
             raise InvalidInput(f"A tool's name {why}.", {"name": [why]})
         call_id = f"call_{uuid.uuid4().hex[:24]}"
-        content = arguments if isinstance(arguments, str) else _json(arguments)
-        self._append(Entry("tool_call", ids.storable(content), name, call_id))
+        content = ids.storable(arguments if isinstance(arguments, str) else _json(arguments))
+        self._append(Entry("tool_call", content, name, call_id))
         self._calls.add(call_id)
         self._tools.append(tool_part(call_id, name, content))
         return call_id
@@ -175,8 +175,25 @@ class Turn:
         self._delegated += 1
         return self._ask(self, agent, text)
 
+    def delegated(self, sessions: AgentSessions, lease: Lease, text: str) -> Turn:
+        """The sub-turn in which another agent is asked. The runtime makes it.
+
+        :meta private:
+        """
+        return Turn(
+            sessions,
+            lease,
+            session_id=self.session_id,
+            task_id=delegated_id(self),
+            text=text,
+            cancelled=self._cancelled,
+            ask=self._ask,
+            chain=self.chain,
+        )
+
     def _append(self, entry: Entry) -> None:
         self._sessions.append(self._lease, [entry])
+        faults.point("appended")
 
 
 def changed_state(turn: Turn) -> str | None:

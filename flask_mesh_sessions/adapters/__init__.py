@@ -1,0 +1,1 @@
+"""Ready-made agents: one module per framework, imported when an agent needs it."""
