@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import logging
 import random
 import threading
@@ -42,9 +43,14 @@ class Queue:
         self._stopped = False
 
     def add(self, job: Job) -> None:
-        """Let a job wait behind those of its session and agent."""
+        """Let a job wait for those of its session and agent that were accepted before it."""
         with self._changed:
-            self._lines.setdefault(job.queue, _Line()).jobs.append(job)
+            line = self._lines.setdefault(job.queue, _Line())
+            # Threads may come here in another order than their tasks were accepted in, and
+            # only the first of a line is tried: it has to be the one the others wait for.
+            bisect.insort(line.jobs, job, key=lambda waiting: waiting.pk)
+            if line.jobs[0] is job:
+                line.due = line.pause = 0.0
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="mesh-queue", daemon=True)
                 self._thread.start()

@@ -8,6 +8,7 @@ retried.
 from __future__ import annotations
 
 import logging
+import threading
 import typing as t
 
 from .. import faults
@@ -32,12 +33,17 @@ class Settling:
         self._ledger = ledger
         self._find = find
         self._timing = timing
+        self._lock = threading.Lock()
 
     def settle(self, task: LedgerTask) -> bool:
         """Settle a task whose runner is gone.
 
-        :return: False if it is not gone after all, or somebody else is settling it.
+        :return: False if it is not gone after all, or another process is settling it.
         """
+        with self._lock:  # a reader waits for the sweep, and sees what it did
+            return self._settle(task)
+
+    def _settle(self, task: LedgerTask) -> bool:
         agent = self._agent(task.task)
         if agent is None:
             return self._interrupt(task)
