@@ -1,7 +1,7 @@
 """The answer of a turn while it is being made, for any number of listeners.
 
-A position counts the characters streamed so far, dropped ones included, so that it only
-grows. Listeners keep no queue: each remembers its position and reads on from there.
+A position counts the characters streamed so far, dropped ones included, and each time
+they were dropped: it only grows, and says all there is to know of what was heard. Listeners keep no queue: each remembers its position and reads on from there.
 """
 
 from __future__ import annotations
@@ -100,8 +100,11 @@ class Stream:
     def reset(self) -> None:
         """Drop what was streamed so far."""
         with self._changed:
-            self._base = self._end
             self._resets.add(len(self._starts))
+            self._starts.append(self._end)
+            self._texts.append("")
+            self._end += 1
+            self._base = self._end
             self._changed.notify_all()
 
     def finish(self, task: ChatTask) -> None:

@@ -99,15 +99,18 @@ class Database:
                     raise StorageUnavailable(
                         "The database went away before it confirmed the change."
                     ) from unknown.__cause__
-            except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+            except (sa.exc.DBAPIError, sa.exc.TimeoutError, _NoConnection) as error:
                 waited = time.monotonic() - began
                 if attempt == ATTEMPTS or waited > SQLITE_BUSY_TIMEOUT or not _again(error):
-                    raise _translated(error) from error
+                    unavailable = _unavailable(error)
+                    if unavailable is None:
+                        raise
+                    raise unavailable from error
             time.sleep(random.uniform(0.5, 1.0) * 0.02 * 2**attempt if attempt > 1 else 0)
         raise StorageUnavailable("The database kept refusing the transaction.")
 
     def _once(self, engine: sa.Engine, work: Work[T]) -> T:
-        with engine.connect() as connection:
+        with _connected(engine) as connection:
             transaction = connection.begin()
             result = work(connection)
             if engine is self.engine:
@@ -125,6 +128,17 @@ class _CommitUnknown(Exception):
     """The connection was lost while a commit was under way."""
 
 
+class _NoConnection(Exception):
+    """No connection could be opened."""
+
+
+def _connected(engine: sa.Engine) -> sa.Connection:
+    try:
+        return engine.connect()
+    except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+        raise _NoConnection from error
+
+
 def _gone(error: sa.exc.DBAPIError) -> bool:
     return error.connection_invalidated or getattr(error.orig, "pgcode", None) in _POSTGRESQL_GONE
 
@@ -132,29 +146,26 @@ def _gone(error: sa.exc.DBAPIError) -> bool:
 def _again(error: Exception) -> bool:
     """Whether the transaction was certainly not committed and may succeed if run again."""
     if not isinstance(error, sa.exc.DBAPIError):
-        return False
+        return isinstance(error, _NoConnection)
     original: t.Any = error.orig
     if isinstance(original, sqlite3.Error):
         return isinstance(original, sqlite3.OperationalError) and "locked" in str(original)
     if getattr(original, "pgcode", None) in _POSTGRESQL_RETRY or _gone(error):
         return True
-    if isinstance(error, sa.exc.OperationalError) and error.statement is None:
-        return True  # no connection could be opened
     number = original.args[0] if getattr(original, "args", ()) else None
     return number in _MYSQL_RETRY
 
 
-def _translated(error: Exception) -> Exception:
-    """``error`` as the caller should see it: without the statement if the database is away."""
+def _unavailable(error: Exception) -> StorageUnavailable | None:
+    """What to tell the caller if it is the database that failed, not the statement."""
     if isinstance(error, sa.exc.TimeoutError):
-        return StorageUnavailable("All database connections are busy.")
-    if isinstance(error, sa.exc.OperationalError) and (
-        error.statement is None or _gone(error) or _again(error)
-    ):
+        return StorageUnavailable("All database connections are busy. Please retry.")
+    if isinstance(error, (_NoConnection, sa.exc.InterfaceError)) or _again(error):
         return StorageUnavailable("The database cannot be reached. Please retry.")
-    if isinstance(error, sa.exc.InterfaceError):
-        return StorageUnavailable("The database cannot be reached. Please retry.")
-    return error
+    if isinstance(error, sa.exc.OperationalError):  # a full disk, a lost privilege
+        log.error("The database refuses: %s", " ".join(str(error.orig).split()))
+        return StorageUnavailable("The database cannot do this now. Please retry.")
+    return None
 
 
 def make_engine(url: sa.URL, pool: Pool | None) -> sa.Engine:
