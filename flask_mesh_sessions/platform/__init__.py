@@ -1,0 +1,1 @@
+"""What an operator registers: agents, connectors, deployments, models."""
