@@ -55,6 +55,13 @@ def register(mesh: MeshSessions) -> None:
             time.sleep(0.02)
             yield word + " "
 
+    @mesh.agent("slow")
+    def slow(turn: Turn) -> t.Iterator[str]:
+        """Streams the numbers up to what it is told, a tenth of a second each."""
+        for number in range(int(turn.text)):
+            yield f"{number} "
+            time.sleep(0.1)
+
     @mesh.agent("coroutine")
     async def coroutine(turn: Turn) -> str:
         return f"awaited {turn.text}"
@@ -109,6 +116,7 @@ AGENTS = (
     "echo",
     "counter",
     "words",
+    "slow",
     "coroutine",
     "async-words",
     "gated",
