@@ -220,6 +220,14 @@ def test_the_same_task_id_for_something_else_is_a_conflict(
         )
 
 
+def test_a_task_id_of_a_deleted_session_is_not_made_anew(app: Flask, session: str) -> None:
+    send(app, session, "a", "echo", task_id=f"t-{session}")
+    with app.app_context():
+        mesh_of(app).gateway.delete(USER, session)
+    with pytest.raises(Conflict):
+        send(app, new_session(app), "a", "echo", task_id=f"t-{session}")
+
+
 def test_two_users_may_use_the_same_ids(app: Flask, session: str) -> None:
     with app.app_context():
         mesh = mesh_of(app)
@@ -287,6 +295,8 @@ def test_a_full_queue_refuses_and_stores_nothing(make: t.Callable[..., Flask]) -
     assert refused.value.retry_after > 0
     with pytest.raises(TaskNotFound):
         runtime.wait(USER, session, "refused")
+    again = runtime.send(USER, session, "1", "gated", task_id=waiting[1])
+    assert again == waiting[1], "what is accepted can be sent again"
     for name in ("g1", "0", "1"):
         gate(name).set()
     for task_id in [running, *waiting]:

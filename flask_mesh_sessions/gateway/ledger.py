@@ -59,12 +59,14 @@ class SqlLedger:
 
         try:
             return self._database.write(work, written)
-        except (sa.exc.IntegrityError, Conflict):
+        except (sa.exc.IntegrityError, Conflict, TooManyWaiting) as refused:
             known = self.find(new.user_id, new.task_id)
-            if known is None:
-                raise
-            check_same(known, new)
-            return Accepted(known, fresh=False, queued=True)
+            if known is not None:
+                check_same(known, new)
+                return Accepted(known, fresh=False, queued=True)
+            if isinstance(refused, sa.exc.IntegrityError):  # it is in a deleted session
+                raise Conflict("This taskId was used for another message.") from None
+            raise
 
     def start(self, pk: int, runner: str, ttl_ms: int) -> bool:
         """Turn a waiting task into a running one.
