@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 from flask_mesh_sessions.agents import tables as agent_tables
 from flask_mesh_sessions.gateway import tables as gateway_tables
 from flask_mesh_sessions.web_session import web_sessions
+from tests import databases
 from tests.mesh_app import make_app, mesh_of, state_of
 
 PREFIX = "/api/v1"
@@ -29,6 +30,16 @@ TABLES = (
     agent_tables.agent_turns,
     agent_tables.agent_events,
 )
+
+
+@contextlib.contextmanager
+def two_databases(backend: str, folder: Path) -> t.Iterator[tuple[str, str]]:
+    """One for the gateway, one for the agents."""
+    with (
+        databases.temporary_database(backend, folder) as gateway,
+        databases.temporary_database(backend, folder) as agents,
+    ):
+        yield gateway, agents
 
 
 @contextlib.contextmanager
@@ -50,9 +61,7 @@ class Client:
         self.client: FlaskClient = app.test_client()
         self.headers = {"X-User": user} if user else {}
 
-    def __call__(
-        self, method: str, path: str, body: t.Any = None, **options: t.Any
-    ) -> TestResponse:
+    def __call__(self, method: str, path: str, body: t.Any = None, **options: t.Any) -> t.Any:
         """Make a request below the prefix; ``body`` is sent as JSON."""
         headers = {**self.headers, **options.pop("headers", {})}
         if body is not None:
@@ -134,6 +143,16 @@ def _rows(connection: sa.Connection, table: sa.Table, user: str | None) -> list[
     if user is not None:
         statement = statement.where(table.c.user_id == user)
     return [tuple(row) for row in connection.execute(statement)]
+
+
+def forget_everything(app: Flask) -> None:
+    """Empty the tables of an app, so that the next test can have them."""
+    for _, engine in _databases(app):
+        with engine.begin() as connection:
+            present = set(sa.inspect(connection).get_table_names())
+            for table in (*reversed(TABLES), web_sessions):
+                if table.name in present:
+                    connection.execute(sa.delete(table))
 
 
 def cookies_stored(app: Flask) -> int:

@@ -26,6 +26,7 @@ from flask_mesh_sessions.gateway.service import GatewayService
 from flask_mesh_sessions.gateway.turns import LedgerTask, NewTask, Outcome
 from flask_mesh_sessions.storage.database import Database
 from flask_mesh_sessions.storage.schema import gateway_metadata
+from tests.databases import temporary_database
 
 BUBBLES = json.dumps([{"id": "b1", "type": "user", "text": "Hello"}])
 ANSWERED = json.dumps(
@@ -37,12 +38,24 @@ ANSWERED = json.dumps(
 NOT_IDS = ["", " ", "a b", "null", "undefined", "search", "x" * 129, "ä", "a\x00", "a\n"]
 
 
+def empty(connection: sa.Connection) -> None:
+    for table in reversed(gateway_metadata.sorted_tables):
+        connection.execute(sa.delete(table))
+
+
+@pytest.fixture(scope="module")
+def tables_made(backend: str, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Database]:
+    with temporary_database(backend, tmp_path_factory.mktemp("database")) as url:
+        database = Database(url, Pool())
+        gateway_metadata.create_all(database.engine)
+        yield database
+        database.dispose()
+
+
 @pytest.fixture
-def database(database_url: str) -> t.Iterator[Database]:
-    database = Database(database_url, Pool())
-    gateway_metadata.create_all(database.engine)
-    yield database
-    database.dispose()
+def database(tables_made: Database) -> t.Iterator[Database]:
+    yield tables_made
+    tables_made.write(empty)
 
 
 @pytest.fixture
@@ -773,6 +786,12 @@ def test_search_text_holds_each_text_once_and_only_what_can_be_stored():
     bubbles = '[{"text":"Hello"},{"text":"a\\u0000B"},{"parts":[{"text":"C"}]},{"text":null}]'
     assert history.task_search_text("Hello", bubbles) == "hello\na\ufffdb\nc"
     assert history.task_search_text(None, "[]") == ""
+
+
+def test_text_that_grows_when_it_is_made_searchable_can_be_stored(gateway):
+    session = gateway.create("ann")
+    save(gateway, session, message="needle" + "\ufdfa" * 600_000)
+    assert gateway.search("ann", "needle").count == 1
 
 
 # Feedback

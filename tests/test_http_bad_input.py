@@ -5,21 +5,21 @@ from __future__ import annotations
 import io
 import json
 import typing as t
-from pathlib import Path
 
 import pytest
 from flask import Flask
-from werkzeug.test import TestResponse
 
 from tests.http_support import (
     BUBBLES,
     Client,
     cookies_stored,
+    forget_everything,
     is_refusal,
     refused,
     routes,
     serving,
     stored,
+    two_databases,
 )
 
 BODY_BYTES, MESSAGE_BYTES = 20_000, 1_000
@@ -63,11 +63,19 @@ DEEP = "[" * 100_000 + "]" * 100_000
 JSON = {"Content-Type": "application/json"}
 
 
-@pytest.fixture
-def app(make_database_url: t.Callable[[], str], tmp_path: Path) -> t.Iterator[Flask]:
+@pytest.fixture(scope="module")
+def running(backend: str, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Flask]:
+    folder = tmp_path_factory.mktemp("app")
     limits = {"body_bytes": BODY_BYTES, "message_bytes": MESSAGE_BYTES}
-    with serving(tmp_path, make_database_url(), make_database_url(), limits=limits) as app:
+    with two_databases(backend, folder) as urls, serving(folder, *urls, limits=limits) as app:
         yield app
+
+
+@pytest.fixture
+def app(running: Flask) -> t.Iterator[Flask]:
+    yield running
+    running.config["MAX_CONTENT_LENGTH"] = None
+    forget_everything(running)
 
 
 @pytest.fixture
@@ -113,7 +121,8 @@ def _bad_fields(body: dict[str, t.Any], field: str, optional: bool) -> t.Iterato
         rest = {key: value for key, value in body.items() if key != field}
         yield f"{field} missing", Raw(json.dumps(rest).encode())
         yield f"{field} null", with_value(None)
-    for wrong in (7, 1.5, True, [], {}, ["x"]):
+    others: list[t.Any] = [7, 1.5, True, [], {}, ["x"]]
+    for wrong in others:
         yield f"{field} {wrong!r}", with_value(wrong)
     yield f"{field} NUL", with_value("a\x00b")
     yield f"{field} surrogate", with_value("a\ud800b")
@@ -137,7 +146,7 @@ def unsafe(app: Flask) -> list[tuple[str, str, str]]:
     return [route for route in routes(app) if route[0] != "GET"]
 
 
-def send(client: Client, method: str, path: str, raw: Raw) -> TestResponse:
+def send(client: Client, method: str, path: str, raw: Raw) -> t.Any:
     path = path.replace("<session_id>", "s1").replace("<task_id>", "t1")
     return client(method, path, data=raw.content, headers=raw.headers)
 
@@ -175,9 +184,9 @@ def test_bad_bodies(app, ann):
     assert stored(app) == before
 
 
-def test_deep_bodies(make_database_url, tmp_path):
+def test_deep_bodies(sqlite_url, tmp_path):
     """With a limit that lets them through to the parser."""
-    with serving(tmp_path, make_database_url(), make_database_url()) as app:
+    with serving(tmp_path, sqlite_url, sqlite_url) as app:
         with app.app_context():
             app.extensions["mesh_sessions"].gateway.create("ann", session_id="s1")
         ann = Client(app, "ann")
@@ -191,7 +200,7 @@ def test_deep_bodies(make_database_url, tmp_path):
         assert stored(app) == before
 
 
-def chunked(client: Client, method: str, path: str, content: bytes) -> TestResponse:
+def chunked(client: Client, method: str, path: str, content: bytes) -> t.Any:
     """A body whose length nobody said before."""
     return client(
         method,

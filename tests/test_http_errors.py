@@ -380,4 +380,4 @@ def test_two_apps_in_one_process(sqlite_url, tmp_path):
         serving(tmp_path / "2", None, url_prefix="/two") as two,
     ):
         assert Client(one)("GET", "/config").json["persistence_enabled"] is True
-        assert two.test_client().get("/two/config").json["persistence_enabled"] is False
+        assert b'"persistence_enabled":false' in two.test_client().get("/two/config").data

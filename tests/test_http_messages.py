@@ -5,30 +5,32 @@ from __future__ import annotations
 import json
 import threading
 import typing as t
-from pathlib import Path
+import uuid
 
 import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from tests.http_support import Client, events, refused, serving, stored
+from tests.http_support import Client, events, refused, serving, stored, two_databases
 from tests.mesh_app import gate, gates, state_of
 
 STREAM = {"Accept": "text/event-stream"}
 
 
-@pytest.fixture
-def app(make_database_url: t.Callable[[], str], tmp_path: Path) -> t.Iterator[Flask]:
-    with serving(tmp_path, make_database_url(), make_database_url()) as app:
+@pytest.fixture(scope="module")
+def app(backend: str, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Flask]:
+    folder = tmp_path_factory.mktemp("app")
+    with two_databases(backend, folder) as urls, serving(folder, *urls) as app:
         yield app
-        for event in gates.values():
-            event.set()
-        gates.clear()
 
 
 @pytest.fixture
-def ann(app: Flask) -> Client:
-    return Client(app, "ann")
+def ann(app: Flask) -> t.Iterator[Client]:
+    """A user of each test's own, whose turns all end with it."""
+    yield Client(app, f"ann-{uuid.uuid4().hex}")
+    for event in gates.values():
+        event.set()
+    gates.clear()
 
 
 def later(call: t.Callable[[], t.Any]) -> tuple[threading.Thread, list[t.Any]]:
@@ -262,9 +264,8 @@ def test_a_retry_can_be_streamed(ann):
     assert found[0][1]["retryOf"] == task["taskId"]
 
 
-def test_a_full_queue(make_database_url, tmp_path):
-    turns = {"max_waiting": 1}
-    with serving(tmp_path, make_database_url(), make_database_url(), turns=turns) as app:
+def test_a_full_queue(sqlite_url, tmp_path):
+    with serving(tmp_path, sqlite_url, sqlite_url, turns={"max_waiting": 1}) as app:
         ann = Client(app, "ann")
         session_id = ann.session(agentId="gated")
         running, _ = later(lambda: ann.say(session_id, "full house"))

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import typing as t
-from pathlib import Path
 
 import pytest
 from flask import Flask
 
-from tests.http_support import BUBBLES, Client, refused, routes, serving, stored
+from tests.http_support import (
+    BUBBLES,
+    Client,
+    forget_everything,
+    refused,
+    routes,
+    serving,
+    stored,
+    two_databases,
+)
 
 SESSION = "Plan-Aa"
 TASK = "Task-Aa"
@@ -30,10 +38,17 @@ GENERAL = {
 }
 
 
-@pytest.fixture
-def app(make_database_url: t.Callable[[], str], tmp_path: Path) -> t.Iterator[Flask]:
-    with serving(tmp_path, make_database_url(), make_database_url()) as app:
+@pytest.fixture(scope="module")
+def running(backend: str, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Flask]:
+    folder = tmp_path_factory.mktemp("app")
+    with two_databases(backend, folder) as urls, serving(folder, *urls) as app:
         yield app
+
+
+@pytest.fixture
+def app(running: Flask) -> t.Iterator[Flask]:
+    yield running
+    forget_everything(running)
 
 
 @pytest.fixture
@@ -102,7 +117,7 @@ def test_another_users_task_is_not_found_in_ones_own_session(app, ann):
     before = stored(app)
     for method, path, _ in routes(app):
         if "<task_id>" in path:
-            sent = {} if method != "GET" else None
+            sent = body(own, TASK) if method != "GET" else None
             refused(bob(method, in_path(path, own, TASK), sent), 404)
     assert stored(app) == before
 

@@ -156,7 +156,8 @@ def test_delete_and_restore(browser):
 
 def test_viewed(browser):
     session_id = browser.session()
-    for body in ({}, None, ["whatever"]):
+    bodies: list[t.Any] = [{}, None, ["whatever"]]
+    for body in bodies:
         seen = browser("POST", f"/sessions/{session_id}/viewed", body)
         assert seen.status_code == 200
     shown = browser("GET", f"/sessions/{session_id}").json["data"]

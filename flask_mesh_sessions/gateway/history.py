@@ -11,6 +11,10 @@ from .records import ChatTask
 
 Bubble = dict[str, t.Any]
 
+#: How much of a task can be searched, in characters. Some characters become 18 when they are
+#: made searchable, and MariaDB takes 16 MiB at a time.
+SEARCH_LENGTH = 2 * 1024 * 1024
+
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One bubble of a chat task. Times are epoch milliseconds."""
@@ -42,7 +46,8 @@ def task_search_text(user_message: str | None, bubbles_json: str) -> str:
     """
     said = [user_message, *map(bubble_text, msgspec.json.decode(bubbles_json))]
     # The user's message usually stands in a bubble as well.
-    return ids.searchable(ids.storable("\n".join(dict.fromkeys(text for text in said if text))))
+    text = "\n".join(dict.fromkeys(text for text in said if text))
+    return ids.searchable(ids.storable(text[:SEARCH_LENGTH]))[:SEARCH_LENGTH]
 
 
 def messages(task: ChatTask, user_id: str) -> list[Message]:

@@ -31,6 +31,7 @@ def start() -> Answer:
     """Start a new conversation: the next message makes it."""
     user = _identity().ensure()
     session.pop(CONVERSATION_KEY, None)
+    web_session.store(session)
     return _described(user)
 
 
