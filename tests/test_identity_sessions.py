@@ -254,7 +254,8 @@ def test_in_an_outage_nobody_is_taken_for_somebody_new(database, anonymous):
     use(app, anonymous)
     client = browser(app)
     client.get("/call/ensure" if anonymous else "/call/login?name=ada")
-    value, known = value_of(client), user(client)
+    known = user(client)
+    value = value_of(client)
     rename(database, "web_sessions", "hidden")
     for verb in ("current", "ensure", "forget"):
         assert client.get(f"/call/{verb}").status_code == 503

@@ -18,6 +18,7 @@ from .web_session_host import (
     make_plain,
     open_database,
     payload_of,
+    rename,
     rows,
     state,
     value_of,
@@ -169,3 +170,15 @@ def test_a_view_of_the_host_sees_the_same_session(app):
     client.post(PATH)
     calls(app, who=lambda: {"user": flask.session["mesh_user"]})
     assert json_of(client.get("/call/who"))["user"] == json_of(client.get(PATH))["data"]["userId"]
+
+
+def test_in_an_outage_nothing_is_said_to_be_done(database):
+    app = serve(make_host(database), True)
+    client = browser(app)
+    client.post(PATH)
+    value = value_of(client)
+    rename(database, "web_sessions", "hidden")
+    answers = [client.get(PATH), client.post(PATH), client.delete(PATH)]
+    answers.append(client.post(f"{PATH}/rotate"))
+    assert [answer.status_code for answer in answers] == [503] * 4
+    assert value_of(client) == value

@@ -70,7 +70,8 @@ class SignedCookie:
         given = self.payload.get(BROWSER)
         if isinstance(given, str) and ids.is_public_id(given, SID_LENGTH):
             return given
-        return _HOST + _digest(self.value)
+        # Without the signature, which can be spelt in several ways that all verify.
+        return _HOST + _digest(self.value.rpartition(".")[0])
 
     @property
     def sid(self) -> str | None:
