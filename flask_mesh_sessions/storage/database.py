@@ -21,6 +21,8 @@ T = t.TypeVar("T")
 Work = t.Callable[[sa.Connection], T]
 
 ATTEMPTS = 6
+#: Both in seconds.
+CONNECT_TIMEOUT = 10
 SQLITE_BUSY_TIMEOUT = 30.0
 SQLITE_MINIMUM = (3, 35, 0)
 
@@ -188,6 +190,8 @@ def make_engine(url: sa.URL, pool: Pool | None) -> sa.Engine:
         options["connect_args"] = {"init_command": _MYSQL_SETUP}
     elif backend == "postgresql":
         options["isolation_level"] = "READ COMMITTED"
+        if "connect_timeout" not in url.query:  # PyMySQL has the same limit by itself
+            options["connect_args"] = {"connect_timeout": CONNECT_TIMEOUT}
     if backend != "sqlite":
         return sa.create_engine(url, **options)
     check_sqlite_version()
