@@ -44,7 +44,7 @@ class ConfigError(MeshError, ValueError):
 
 
 class MigrationError(MeshError):
-    """A database cannot be upgraded; nothing in it was changed."""
+    """A database cannot be brought to the version this package needs."""
 
 
 class InvalidInput(MeshError):

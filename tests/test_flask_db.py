@@ -4,104 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import typing as t
 from pathlib import Path
 
+import flask_migrate.cli
 import pytest
 import sqlalchemy as sa
 
-from flask_mesh_sessions.storage import migration_scripts, migrations
-from flask_mesh_sessions.storage.migrations import Target
-
-ROOT = Path(__file__).parent.parent
-
-#: ``mesh`` is the extension, ``db`` is SQLAlchemy, ``migrate`` is Flask-Migrate.
-AFTER = ["db", "migrate", "mesh"]
-BEFORE = ["mesh", "db", "migrate"]
-OURS = frozenset.union(*migrations.OWNED_TABLES.values())
-
-
-class Host:
-    """A host app, and what its commands answer.
-
-    :param folder: where its migrations are.
-    :param setup: see :mod:`tests.migrate_host`.
-    """
-
-    def __init__(self, folder: Path, **setup: t.Any) -> None:
-        self.folder = folder
-        self.setup = setup
-        folder.mkdir(exist_ok=True)
-
-    def run(self, *arguments: str, fails: bool = False, program: str = "flask") -> str:
-        command = [sys.executable, "-m", program, *arguments]
-        environment = {
-            **os.environ,
-            "HOST": json.dumps(self.setup),
-            "FLASK_APP": "tests.migrate_host:create_app",
-            "PYTHONPATH": str(ROOT),
-        }
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=120,
-        )
-        assert (done.returncode != 0) == fails, done.stdout
-        return done.stdout
-
-    def newest(self) -> str:
-        """The text of the last generated revision."""
-        files = (self.folder / "migrations" / "versions").glob("*.py")
-        return max(files, key=lambda file: file.stat().st_mtime_ns).read_text()
-
-    def revisions(self) -> int:
-        return len(list((self.folder / "migrations" / "versions").glob("*.py")))
-
-    def write_revision(self, body: str) -> None:
-        """A first revision by hand."""
-        (self.folder / "migrations" / "versions" / "first.py").write_text(
-            f"from alembic import op\nimport sqlalchemy as sa\nrevision = 'a1'\n"
-            f"down_revision = None\n\ndef upgrade():\n    {body}\n\ndef downgrade():\n    pass\n"
-        )
+from flask_mesh_sessions.storage import migration_scripts
+from tests.migrate_host import create_app
+from tests.migrate_hosts import AFTER, BEFORE, OURS, ROOT, Host, behind, databases, shared, targets
+from tests.migration_tools import tables
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> dict[str, str]:
-    """A database each for the host, the gateway, two agents and the platform."""
-    return {
-        name: f"sqlite:///{tmp_path}/{name}.db"
-        for name in ("host", "gateway", "a", "b", "platform")
-    }
-
-
-def targets(own: dict[str, str]) -> list[tuple[str, str]]:
-    return [
-        ("platform", own["platform"]),
-        ("agent", own["a"]),
-        ("agent", own["b"]),
-        ("agent", own["a"]),
-        ("gateway", own["gateway"]),
-    ]
-
-
-def shared(url: str) -> list[tuple[str, str]]:
-    return [("gateway", url), ("agent", url), ("platform", url)]
-
-
-def tables(url: str) -> set[str]:
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
-    return set(sa.inspect(engine).get_table_names())
-
-
-def behind(pairs: t.Iterable[tuple[t.Any, str]]) -> set[str]:
-    return {one.target.schema for one in migrations.pending(Target(*pair) for pair in pairs)}
+    return databases(tmp_path)
 
 
 @pytest.mark.parametrize("parts", [AFTER, BEFORE], ids=["host-first", "mesh-first"])
@@ -129,7 +49,7 @@ def test_all_in_one_database(tmp_path, database_url):
         targets=shared(database_url),
         tables=["orders"],
     )
-    host.run("db", "init")
+    host.init()
     host.run("db", "migrate")
     host.run("db", "upgrade")
     assert behind(shared(database_url)) == set()
@@ -168,7 +88,7 @@ def test_a_command_of_another_name(tmp_path, own):
 def test_what_is_chained_can_be_chosen(tmp_path, own, chain, left):
     ours = targets(own)
     host = Host(tmp_path / "host", parts=AFTER, url=own["host"], targets=ours, chain=chain)
-    host.run("db", "init")
+    host.init()
     host.run("db", "upgrade")
     assert behind(ours) == left
 
@@ -177,7 +97,7 @@ def test_what_is_chained_can_be_chosen(tmp_path, own, chain, left):
 def test_only_the_head_is_chained(tmp_path, own, revision, ours):
     pairs = targets(own)
     host = Host(tmp_path / "host", parts=AFTER, url=own["host"], targets=pairs)
-    host.run("db", "init")
+    host.init()
     host.write_revision("op.create_table('orders', sa.Column('id', sa.Integer))")
     host.run("db", "upgrade", revision)
     assert "orders" in tables(own["host"])
@@ -187,7 +107,7 @@ def test_only_the_head_is_chained(tmp_path, own, revision, ours):
 def test_a_failing_host_stops_ours(tmp_path, own):
     pairs = targets(own)
     host = Host(tmp_path / "host", parts=AFTER, url=own["host"], targets=pairs)
-    host.run("db", "init")
+    host.init()
     host.write_revision("raise RuntimeError('the host fails')")
     assert "the host fails" in host.run("db", "upgrade", fails=True)
     assert behind(pairs) == {"gateway", "agent", "platform"}
@@ -197,7 +117,7 @@ def test_ours_failing_is_one_line_and_an_exit_code(tmp_path, own):
     away = "postgresql+psycopg2://me:hunter2@127.0.0.1:1/agent"
     pairs = [("gateway", own["gateway"]), ("agent", away)]
     host = Host(tmp_path / "host", parts=AFTER, url=own["host"], targets=pairs)
-    host.run("db", "init")
+    host.init()
     output = host.run("db", "upgrade", fails=True)
     assert "127.0.0.1" in output.splitlines()[-1]
     assert "Traceback" not in output and "hunter2" not in output
@@ -207,7 +127,7 @@ def test_ours_failing_is_one_line_and_an_exit_code(tmp_path, own):
 def test_sql_is_printed_for_all(tmp_path, own):
     pairs = targets(own)
     host = Host(tmp_path / "host", parts=AFTER, url=own["host"], targets=pairs)
-    host.run("db", "init")
+    host.init()
     host.write_revision("op.create_table('orders', sa.Column('id', sa.Integer))")
     output = host.run("db", "upgrade", "--sql")
     for name in ("orders", "sessions", "agent_events", "platform_models"):
@@ -223,7 +143,7 @@ def test_a_table_of_the_hosts_own_with_our_name_is_seen(tmp_path, own, parts):
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE feedback (id INTEGER)")
     host = Host(tmp_path / "host", parts=parts, url=own["host"], targets=targets(own))
-    host.run("db", "init")
+    host.init()
     host.run("db", "upgrade")
     host.run("db", "migrate")
     assert "op.drop_table('feedback')" in host.newest()
@@ -238,7 +158,7 @@ def test_a_table_the_host_declares_is_never_hidden(tmp_path, own):
         targets=[("agent", own["host"]), ("gateway", own["gateway"])],
         tables=["sessions"],
     )
-    host.run("db", "init")
+    host.init()
     host.run("db", "migrate")
     assert "op.create_table('sessions'" in host.newest()
     host.run("db", "upgrade")
@@ -278,7 +198,7 @@ def test_a_hosts_filter_is_asked_too(tmp_path, own):
         targets=shared(own["host"]),
         migrate={"filtered": True},
     )
-    host.run("db", "init")
+    host.init()
     host.run("db", "upgrade")
     assert "No changes in schema detected" in host.run("db", "migrate")
 
@@ -286,7 +206,7 @@ def test_a_hosts_filter_is_asked_too(tmp_path, own):
 @pytest.mark.parametrize("asks_ours", [False, True])
 def test_an_env_with_its_own_filter_goes_on_working(tmp_path, own, asks_ours):
     host = Host(tmp_path / "host", parts=AFTER, url=own["host"], targets=shared(own["host"]))
-    host.run("db", "init")
+    host.init()
     env = host.folder / "migrations" / "env.py"
     given = "lambda *a: True"
     if asks_ours:
@@ -306,7 +226,7 @@ def test_an_env_with_its_own_filter_goes_on_working(tmp_path, own, asks_ours):
 
 def test_our_loggers_survive_the_hosts_logging(tmp_path, own):
     host = Host(tmp_path / "host", parts=AFTER, url=own["host"], targets=targets(own))
-    host.run("db", "init")
+    host.init()
     script = (
         "import logging; from tests.migrate_host import create_app; app = create_app();"
         " runner = app.test_cli_runner(); result = runner.invoke(args=['db', 'upgrade']);"
@@ -338,96 +258,15 @@ def test_a_host_without_migrate(tmp_path, own):
     assert tables(own["a"]) == tables(own["b"]) == set()
 
 
-def test_our_own_commands(tmp_path, own):
-    pairs = targets(own)
-    host = Host(tmp_path / "host", parts=BEFORE, url=own["host"], targets=pairs)
-    assert "should be at" in host.run("mesh", "check", fails=True)
-    host.run("mesh", "upgrade")
-    assert behind(pairs) == set()
-    assert tables(own["host"]) == set()
-    host.run("mesh", "check")
-    assert "Aborted" in host.run("mesh", "downgrade", "gateway", "base", fails=True)
-    assert behind(pairs) == set()
-    host.run("mesh", "downgrade", "gateway", "--yes")
-    assert behind(pairs) == {"gateway"}
-    assert "invalid" in host.run("mesh", "downgrade", "nothing", fails=True).lower()
-
-
 def test_two_apps_in_one_process(tmp_path, own, monkeypatch):
-    import flask_migrate.cli
-
-    from tests.migrate_host import create_app
-
     setup = {"parts": AFTER, "url": own["host"], "targets": []}
-    before = dict(flask_migrate.cli.db.commands)
+    shared_group: t.Any = flask_migrate.cli.db
+    before = dict(shared_group.commands)
     monkeypatch.setenv("HOST", json.dumps(setup))
     chained, again = create_app(), create_app()
     monkeypatch.setenv("HOST", json.dumps({**setup, "parts": ["db", "migrate"]}))
     plain = create_app()
-    assert plain.cli.commands["db"] is flask_migrate.cli.db
+    assert shared_group.commands == before
+    assert plain.cli.commands["db"] is shared_group
     assert chained.cli.commands["db"] is not again.cli.commands["db"]
-    assert flask_migrate.cli.db.commands == before
     assert "include_name" not in plain.extensions["migrate"].configure_args
-
-
-@pytest.mark.parametrize(
-    ("arguments", "serves"),
-    [
-        (["flask", "routes"], False),
-        (["flask", "db", "--help"], False),
-        (["flask", "mesh", "upgrade"], False),
-        (["tests.migrate_host"], True),
-    ],
-)
-def test_who_serves(tmp_path, own, arguments, serves):
-    notes = tmp_path / "notes"
-    host = Host(
-        tmp_path / "host", parts=AFTER, url=own["host"], targets=targets(own), tell=str(notes)
-    )
-    program, *rest = arguments
-    host.run(*rest, program=program)
-    assert set(notes.read_text().split()) == {str(serves)}
-
-
-def test_flask_run_serves(tmp_path, own):
-    notes = tmp_path / "notes"
-    host = Host(tmp_path / "host", parts=AFTER, url=own["host"], targets=[], tell=str(notes))
-    with socket.create_server(("127.0.0.1", 0)) as taken:  # so that it ends once the app is made
-        host.run("run", "--port", str(taken.getsockname()[1]), fails=True)
-    assert set(notes.read_text().split()) == {"True"}
-
-
-PLAIN_ENV = """
-import sqlalchemy as sa
-from alembic import context
-from flask_mesh_sessions.cli.db import include_name
-from tests.migrate_host import create_app
-
-app = create_app()
-with app.app_context():
-    db = app.extensions["sqlalchemy"]
-    with db.engine.connect() as connection:
-        context.configure(
-            connection=connection, target_metadata=db.metadata, include_name=include_name
-        )
-        with context.begin_transaction():
-            context.run_migrations()
-"""
-
-
-def test_a_host_with_plain_alembic(tmp_path, own):
-    notes = tmp_path / "notes"
-    host = Host(
-        tmp_path / "host",
-        parts=["db", "mesh"],
-        url=own["host"],
-        targets=shared(own["host"]),
-        tell=str(notes),
-    )
-    host.run("mesh", "upgrade")
-    notes.write_text("")
-    host.run("init", "migrations", program="alembic")
-    (host.folder / "migrations" / "env.py").write_text(PLAIN_ENV)
-    host.run("upgrade", "head", program="alembic")
-    assert "No new upgrade operations" in host.run("check", program="alembic")
-    assert set(notes.read_text().split()) == {"False"}

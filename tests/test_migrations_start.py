@@ -8,17 +8,16 @@ import typing as t
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from flask_mesh_sessions.storage import migrations
 from flask_mesh_sessions.storage.migrations import OWNED_TABLES, Target
 from flask_mesh_sessions.storage.schema import Schema
 from tests import databases
 from tests.migration_crowd import Crowd
+from tests.migration_tools import SCHEMAS, tables
 
 PROCESSES = 8
 ROUNDS = int(os.environ.get("MESH_TEST_MIGRATION_ROUNDS", "50"))
-SCHEMAS: tuple[Schema, ...] = ("gateway", "agent", "platform")
 
 #: Between two statements, one early and one late in each schema.
 FAULTS = (
@@ -36,11 +35,6 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Crowd]:
     helper = Crowd(tmp_path_factory.mktemp("crowd"))
     yield helper
     helper.close()
-
-
-def tables(url: str) -> set[str]:
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
-    return set(sa.inspect(engine).get_table_names())
 
 
 def made(backend: str, *schemas: Schema) -> set[str]:
