@@ -78,7 +78,7 @@ class MeshSessions:
         self._identities.add(state.identity)
         state.identity.user_loader = self._user_loader
         if settings.web_session == "auto":
-            web_session.install(app, lambda: state.gateway_database)
+            _sign_sessions(app, state)
         if settings.url_prefix is not None:
             web.register(app, state)
         app.cli.add_command(mesh_group())
@@ -142,7 +142,7 @@ class MeshSessions:
         :param user_id: who is asking; by default the current request's user.
         :param task_id: names the turn, so that sending twice sends once.
         :return: the finished task; a failed turn is one with the status ``failed``.
-        :raises MeshError: as :meth:`.runtime.runtime.Runtime.send` does.
+        :raises flask_mesh_sessions.errors.MeshError: as the runtime does.
         """
         state = _state()
         user = state.identity.current() if user_id is None else user_id
@@ -208,9 +208,17 @@ def _report(app: Flask, state: MeshState) -> None:
                 " type sql.",
                 name,
             )
-    weaknesses = [] if app.debug else weak_keys(signing_keys(app))
-    for weakness in weaknesses:
+
+
+def _sign_sessions(app: Flask, state: MeshState) -> None:
+    """Take over Flask's own session interface; a host's other one stays."""
+    if not web_session.install(app, lambda: state.gateway_database):
+        return
+    keys = signing_keys(app)
+    for weakness in [] if app.debug else weak_keys(keys):
         log.warning("%s", weakness)
+    if not app.secret_key:  # Flask-Login, for one, signs with it and fails without
+        app.secret_key = keys.newest
 
 
 def _share_engines(app: Flask, state: MeshState) -> None:

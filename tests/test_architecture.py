@@ -41,6 +41,7 @@ OPTIONAL = {
     "google",
     "litellm",
     "numpy",
+    "alembic",
     "openai",
     "playwright",
     "tiktoken",

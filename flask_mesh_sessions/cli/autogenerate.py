@@ -7,7 +7,6 @@ import re
 import typing as t
 from pathlib import Path
 
-import alembic.context
 import sqlalchemy as sa
 from flask import Flask, current_app
 
@@ -32,7 +31,9 @@ def include_name(name: str | None, type_: str, parent_names: t.Mapping[str, t.An
     owners = [schema for schema, tables in OWNED_TABLES.items() if name in tables]
     if type_ != "table" or not owners:
         return True
-    compared = alembic.context.get_context()
+    from alembic import context
+
+    compared = context.get_context()
     assert name is not None and compared.bind is not None
     inspector = sa.inspect(compared.bind)
     place = parent_names.get("schema_name") or inspector.default_schema_name

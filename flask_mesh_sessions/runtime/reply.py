@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import typing as t
 from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -46,6 +45,8 @@ def answer(function: AgentFunction, turn: Turn, emit: t.Callable[[str], None]) -
 
     reply = function(turn)
     if isinstance(reply, (AsyncIterator, Awaitable)):
+        import asyncio  # not everybody's agents need it
+
         asyncio.run(_awaited(reply, pass_on))
     else:
         _drain(reply, pass_on)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import threading
@@ -9,11 +10,11 @@ import typing as t
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 from .schema import METADATA, Schema, version_table
+
+if t.TYPE_CHECKING:
+    from alembic.config import Config
 
 _FOLDER = Path(__file__).resolve().parent.parent / "migrations"
 
@@ -38,7 +39,24 @@ TABLES: dict[Schema, frozenset[str]] = {
 OPTIONAL_INDEXES = frozenset({"ix_sessions_trigrams", "ix_chat_tasks_trigrams"})
 
 # Alembic keeps the environment it runs in module globals.
-_alembic = threading.RLock()
+_running = threading.RLock()
+
+
+class ScriptError(Exception):
+    """Alembic refuses, saying why."""
+
+
+@contextlib.contextmanager
+def _alembic() -> t.Iterator[t.Any]:
+    """Alembic's commands. It is imported when it is needed: that takes as long as the rest."""
+    from alembic import command
+    from alembic.util import CommandError
+
+    with _running:
+        try:
+            yield command
+        except CommandError as error:
+            raise ScriptError(str(error)) from error
 
 
 class Revision(t.NamedTuple):
@@ -56,34 +74,36 @@ def head(schema: Schema) -> str:
 @functools.cache
 def revisions(schema: Schema) -> tuple[Revision, ...]:
     """The whole history of a schema, newest first."""
+    from alembic.script import ScriptDirectory
+
     scripts = ScriptDirectory.from_config(_config(schema, "sqlite"))
     return tuple(Revision(script.revision, script.doc) for script in scripts.walk_revisions())
 
 
 def upgrade(schema: Schema, connection: sa.Connection) -> None:
     """Run what is missing up to the head."""
-    with _alembic:
+    with _alembic() as command:
         command.upgrade(_config(schema, connection.dialect.name, connection), "head")
 
 
 def downgrade(schema: Schema, connection: sa.Connection, revision: str) -> None:
     """Go back to ``revision``, which may be ``base`` or relative as in Alembic."""
-    with _alembic:
+    with _alembic() as command:
         command.downgrade(_config(schema, connection.dialect.name, connection), revision)
 
 
 def check(schema: Schema, connection: sa.Connection) -> None:
     """Compare the tables in the database with the declared ones.
 
-    :raises alembic.util.CommandError: if they differ.
+    :raises ScriptError: if they differ.
     """
-    with _alembic:
+    with _alembic() as command:
         command.check(_config(schema, connection.dialect.name, connection))
 
 
 def upgrade_sql(schema: Schema, dialect: str, output: t.TextIO) -> None:
     """Write the statements of an upgrade from nothing to the head."""
-    with _alembic:
+    with _alembic() as command:
         config = _config(schema, dialect, output=output)
         command.upgrade(config, "head", sql=True)
 
@@ -94,6 +114,8 @@ def _config(
     connection: sa.Connection | None = None,
     output: t.TextIO | None = None,
 ) -> Config:
+    from alembic.config import Config
+
     # Without an ini file the host's logging stays as it is. Alembic's commands print, but
     # these run inside servers.
     config = Config(stdout=io.StringIO(), output_buffer=output)

@@ -9,7 +9,6 @@ import logging
 import typing as t
 
 import sqlalchemy as sa
-from alembic.util import CommandError
 
 from ..errors import MeshError, MigrationError, StorageUnavailable
 from . import migration_lease, migration_scripts
@@ -237,7 +236,7 @@ def _opened(target: Target) -> t.Iterator[sa.Engine]:
     engine = make_engine(sa.make_url(target.url), None)
     try:
         yield engine
-    except (CommandError, OSError) as error:
+    except (migration_scripts.ScriptError, OSError) as error:
         raise MigrationError(f"Cannot migrate {target}: {error}") from error
     except sa.exc.DBAPIError as error:
         raise _translated(target, error) from error
