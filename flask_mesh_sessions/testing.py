@@ -49,7 +49,7 @@ class Chat:
     def send(self, text: str, agent: str | None = None) -> ChatTask:
         """Say something, and wait for the finished task, whatever became of it.
 
-        :raises MeshError: if the message is not accepted.
+        :raises flask_mesh_sessions.errors.MeshError: if the message is not accepted.
         """
         runtime, asked = self._state.runtime, agent or self.agent
         task_id = runtime.send(self.user_id, self.session_id, text, asked)
