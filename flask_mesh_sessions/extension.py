@@ -8,7 +8,7 @@ import typing as t
 import weakref
 from collections.abc import Iterator, Mapping
 
-from flask import Flask, current_app
+from flask import Flask, current_app, has_request_context
 
 from . import web, web_session
 from .adapters.openai_chat import chat_agent
@@ -145,9 +145,11 @@ class MeshSessions:
         :raises flask_mesh_sessions.errors.MeshError: as the runtime does.
         """
         state = _state()
-        user = state.identity.current() if user_id is None else user_id
+        user = user_id
+        if user is None and has_request_context():
+            user = state.identity.current()
         if user is None:
-            raise Unauthorized
+            raise Unauthorized("Nobody is asking: user_id is needed here.")
         accepted = state.runtime.send(user, session_id, text, agent, task_id)
         return state.runtime.wait(user, session_id, accepted)
 

@@ -17,7 +17,7 @@ from flask import Flask, session
 from flask_sqlalchemy import SQLAlchemy
 
 from flask_mesh_sessions import MeshSessions
-from flask_mesh_sessions.errors import ConfigError, MigrationError
+from flask_mesh_sessions.errors import ConfigError, MigrationError, Unauthorized
 from tests.mesh_app import KEY, make_app, mesh_of, state_of
 
 
@@ -244,6 +244,15 @@ def test_our_agents_are_a_mapping(tmp_path: Path, opened: list[Flask]) -> None:
         assert agents["echo"].agent == "echo"
         with pytest.raises(KeyError):
             agents["nobody"]
+
+
+def test_a_message_needs_somebody_who_sends_it(tmp_path: Path, opened: list[Flask]) -> None:
+    app = make_app(tmp_path, None, None)
+    opened.append(app)
+    with app.app_context(), pytest.raises(Unauthorized, match="user_id"):
+        mesh_of(app).send("web-session-0", "hi")
+    with app.test_request_context(), pytest.raises(Unauthorized):
+        mesh_of(app).send("web-session-0", "hi")
 
 
 def test_under_a_flask_command_nothing_is_migrated(tmp_path: Path) -> None:
