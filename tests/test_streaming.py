@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import typing as t
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -145,7 +144,7 @@ def test_the_pieces_are_gone_when_the_answer_is_there(
     count = sa.text("SELECT count(*) FROM chat_task_parts")
     database = state_of(apps[0]).gateway_database
     assert database is not None
-    until(lambda: database.read(lambda c: c.execute(count).scalar()) > 0)
+    until(lambda: database.read(lambda c: c.execute(count).scalar_one()) > 0)
     gate(name).set()
     runtime.wait(USER, session, task_id, 20)
     assert database.read(lambda c: c.execute(count).scalar()) == 0

@@ -1,7 +1,8 @@
 """The answer of a turn while it is being made, for any number of listeners.
 
 A position counts the characters streamed so far, dropped ones included, and each time
-they were dropped: it only grows, and says all there is to know of what was heard. Listeners keep no queue: each remembers its position and reads on from there.
+they were dropped: it only grows, and says all there is to know of what was heard. Listeners
+keep no queue: each remembers its position and reads on from there.
 """
 
 from __future__ import annotations
