@@ -13,12 +13,26 @@ import sqlalchemy as sa
 from ..errors import Conflict, SessionNotFound, TooManyWaiting
 from ..storage.database import Database
 from ..storage.schema import now_ms
+from ..storage.statement import Statement
 from .history import task_search_text
+from .ledger_statements import (
+    AHEAD,
+    DROP_PIECES,
+    FIND,
+    FINISH,
+    HAS_SESSION,
+    INSERT_TASK,
+    LEDGER,
+    NAME_AGENT,
+    QUEUE,
+    SETTLE,
+    START,
+    TOUCH,
+)
 from .records import LIVE, ChatTask
-from .rows import TASK_COLUMNS, chat_task
+from .rows import chat_task
 from .tables import chat_task_parts as parts
 from .tables import chat_tasks as tasks
-from .tables import sessions
 from .turns import (
     Accepted,
     LedgerTask,
@@ -69,27 +83,18 @@ class SqlLedger:
             raise
 
     def start(self, pk: int, runner: str, ttl_ms: int) -> bool:
-        """Turn a waiting task into a running one.
+        """Turn a waiting task into a running one. Doing it again does no harm.
 
         :return: False if it is not this runner's any more, or is to be cancelled.
         """
-        statement = (
-            sa.update(tasks)
-            .where(
-                tasks.c.pk == pk,
-                tasks.c.status == "waiting",
-                tasks.c.runner == runner,
-                tasks.c.cancel_requested.is_(sa.false()),
-            )
-            .values(status="running", runs_until=now_ms() + ttl_ms)
-        )
+        mine = {"key": pk, "known_runner": runner, "ttl_ms": ttl_ms}
 
         def written(connection: sa.Connection) -> bool | None:
             found = sa.select(tasks.c.status, tasks.c.runner).where(tasks.c.pk == pk)
             row = connection.execute(found).one()
             return True if row.status == "running" and row.runner == runner else None
 
-        return self._database.write(lambda c: c.execute(statement).rowcount == 1, written)
+        return self._database.write(lambda c: START(c, mine).rowcount == 1, written)
 
     def renew(self, pks: t.Collection[int], runner: str, ttl_ms: int) -> None:
         """Say that these tasks are still in hand."""
@@ -153,37 +158,36 @@ class SqlLedger:
         :param streamed: whether pieces of it have been stored, which then go.
         :return: the task as it now stands, or ``None`` if it was not this runner's any more.
         """
-        mine = sa.and_(tasks.c.runner == runner, tasks.c.runs_until.is_not(None))
-        return self._end(task, mine, outcome, streamed)
+        return self._end(task, FINISH, {"known_runner": runner}, outcome, streamed)
 
     def settle(self, task: LedgerTask, outcome: Outcome) -> bool:
         """End a task whose runner is gone.
 
         :return: False if anything about it has changed since ``task`` was read.
         """
-        unchanged = sa.and_(
-            tasks.c.runner == task.runner,
-            tasks.c.runs_until == task.runs_until,
-            tasks.c.status == task.task.status,
-        )
-        return self._end(task, unchanged, outcome, streamed=True) is not None
+        known = {
+            "known_runner": task.runner,
+            "known_until": task.runs_until,
+            "known_status": task.task.status,
+        }
+        return self._end(task, SETTLE, known, outcome, streamed=True) is not None
 
     def _end(
         self,
         task: LedgerTask,
-        still: sa.ColumnElement[bool],
+        ending: Statement,
+        known: t.Mapping[str, t.Any],
         outcome: Outcome,
         streamed: bool,
     ) -> ChatTask | None:
         values = _outcome_values(task.task, outcome)
-        ending = sa.update(tasks).where(tasks.c.pk == task.pk, still).values(values)
-        pieces = sa.delete(parts).where(parts.c.task_pk == task.pk)
+        this = {"key": task.pk}
 
         def work(connection: sa.Connection) -> bool:
-            if connection.execute(ending).rowcount != 1:
+            if ending(connection, {**this, **known, **values}).rowcount != 1:
                 return False
             if streamed:
-                connection.execute(pieces)
+                DROP_PIECES(connection, this)
             return True
 
         def written(connection: sa.Connection) -> bool | None:
@@ -205,19 +209,13 @@ class SqlLedger:
 
     def ahead(self, task: LedgerTask) -> list[LedgerTask]:
         """The tasks of the same session and agent accepted earlier that have not ended."""
-        session = sa.select(tasks.c.session_pk).where(tasks.c.pk == task.pk).scalar_subquery()
-        statement = _LEDGER.where(
-            tasks.c.session_pk == session,
-            tasks.c.runs_until.is_not(None),
-            tasks.c.agent == task.task.agent,
-            tasks.c.pk < task.pk,
-        )
-        return self._database.read(lambda c: [_row(row) for row in c.execute(statement)])
+        same = {"key": task.pk, "same_agent": task.task.agent}
+        return self._database.read(lambda c: [_row(row) for row in AHEAD(c, same)])
 
     def expired(self, limit: int) -> list[LedgerTask]:
         """Tasks that have not ended although nobody runs them any more, oldest first."""
         statement = (
-            _LEDGER.where(tasks.c.runs_until < now_ms()).order_by(tasks.c.runs_until).limit(limit)
+            LEDGER.where(tasks.c.runs_until < now_ms()).order_by(tasks.c.runs_until).limit(limit)
         )
         return self._database.read(lambda c: [_row(row) for row in c.execute(statement)])
 
@@ -232,77 +230,42 @@ class SqlLedger:
 
     def has_session(self, user_id: str, session_id: str) -> bool:
         """Whether the user has this session."""
-        statement = sa.select(sessions.c.pk).where(*_own_session(user_id, session_id))
-        return self._database.read(lambda c: c.execute(statement).first() is not None)
-
-
-_LEDGER = sa.select(
-    *TASK_COLUMNS,
-    tasks.c.pk,
-    tasks.c.user_id,
-    tasks.c.runner,
-    tasks.c.runs_until,
-    tasks.c.cancel_requested,
-    sa.case((tasks.c.runs_until < now_ms(), 1), else_=0).label("expired"),
-).join_from(tasks, sessions)
-
-
-def _own_session(user_id: str, session_id: str) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        sessions.c.user_id == user_id,
-        sessions.c.session_id == session_id,
-        sessions.c.deleted_at.is_(None),
-    )
+        own = {"own_user": user_id, "own_session": session_id}
+        return bool(self._database.glance(lambda fetch: fetch(HAS_SESSION, own)))
 
 
 def _accept(
     connection: sa.Connection, new: NewTask, resolve: Resolve, max_waiting: int
 ) -> Accepted:
     moment = now()
-    own = _own_session(new.user_id, new.session_id)
-    bumped = sa.update(sessions).where(*own).values(updated_time=moment)  # takes the row's lock
-    if connection.execute(bumped).rowcount != 1:
+    own = {"own_user": new.user_id, "own_session": new.session_id}
+    if TOUCH(connection, {**own, "moment": moment}).rowcount != 1:
         raise SessionNotFound
-    session = connection.execute(_queue(own)).one()
+    session = QUEUE(connection, own).one()
     if session.waiting >= max_waiting:
         raise TooManyWaiting(f"{max_waiting} messages of this session are waiting already.")
     if new.retry_of is not None:
         _check_retry(connection, session.pk, new.retry_of)
     agent = resolve(new.agent, session.agent_id)
     if session.agent_id is None:
-        connection.execute(
-            sa.update(sessions).where(sessions.c.pk == session.pk).values(agent_id=agent)
-        )
-    inserted = connection.execute(
-        sa.insert(tasks).values(
-            session_pk=session.pk,
-            user_id=new.user_id,
-            task_id=new.task_id,
-            agent=agent,
-            status="waiting",
-            user_message=new.text,
-            message_bubbles=new.bubbles,
-            search_text=task_search_text(new.text, new.bubbles),
-            retry_of=new.retry_of,
-            runner=new.runner,
-            runs_until=now_ms() + new.ttl_ms,
-            cancel_requested=False,
-            created_time=moment,
-        )
-    )
-    key = t.cast("tuple[int]", inserted.inserted_primary_key)[0]
+        NAME_AGENT(connection, {"key": session.pk, "agent_id": agent})
+    values = {
+        "session_pk": session.pk,
+        "user_id": new.user_id,
+        "task_id": new.task_id,
+        "agent": agent,
+        "status": "waiting",
+        "user_message": new.text,
+        "message_bubbles": new.bubbles,
+        "search_text": task_search_text(new.text, new.bubbles),
+        "retry_of": new.retry_of,
+        "runner": new.runner,
+        "ttl_ms": new.ttl_ms,
+        "cancel_requested": False,
+        "created_time": moment,
+    }
+    key = INSERT_TASK.insert(connection, values)
     return Accepted(_new_row(key, new, agent, moment), fresh=True, queued=session.live > 0)
-
-
-def _queue(own: tuple[sa.ColumnElement[bool], ...]) -> sa.Select[t.Any]:
-    live = (tasks.c.session_pk == sessions.c.pk, tasks.c.runs_until.is_not(None))
-    count = sa.select(sa.func.count()).select_from(tasks).where(*live)
-    return sa.select(
-        sessions.c.pk,
-        sessions.c.agent_id,
-        count.where(tasks.c.status == "waiting").scalar_subquery().label("waiting"),
-        count.scalar_subquery().label("live"),
-    ).where(*own)
 
 
 def _check_retry(connection: sa.Connection, session_pk: int, retry_of: str) -> None:
@@ -319,12 +282,7 @@ def _check_retry(connection: sa.Connection, session_pk: int, retry_of: str) -> N
 
 
 def _find(connection: sa.Connection, user_id: str, task_id: str) -> LedgerTask | None:
-    statement = _LEDGER.where(
-        tasks.c.user_id == user_id,
-        tasks.c.task_id == task_id,
-        sessions.c.deleted_at.is_(None),
-    )
-    row = connection.execute(statement).first()
+    row = FIND(connection, {"own_user": user_id, "own_task": task_id}).first()
     return _row(row) if row is not None else None
 
 

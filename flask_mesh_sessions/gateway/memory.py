@@ -85,7 +85,7 @@ class MemoryLedger:
         """Turn a waiting task into a running one, unless it is to be cancelled."""
         with self._lock:
             task = self._tasks.get(pk)
-            if task is None or task.task.status != "waiting" or task.cancel_requested:
+            if task is None or not task.live or task.cancel_requested:
                 return False
             self._tasks[pk] = replace(task, task=_with_status(task.task, "running"))
             return True

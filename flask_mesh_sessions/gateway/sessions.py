@@ -90,7 +90,7 @@ def own_session(user_id: str, session_id: str) -> tuple[sa.ColumnElement[bool], 
     )
 
 
-def touch(moment: int) -> dict[str, t.Any]:
+def touch(moment: int | sa.ColumnElement[int]) -> dict[str, t.Any]:
     """The values that make a session the latest: its time goes on even if clocks go back."""
     latest = sessions.c.updated_time
     return {"updated_time": sa.case((latest < moment, moment), else_=latest + 1)}

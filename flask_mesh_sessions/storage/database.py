@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
 import os
 import random
@@ -14,16 +16,24 @@ import sqlalchemy as sa
 
 from ..config import Pool
 from ..errors import ConfigError, StorageUnavailable
+from .places import Places
+from .statement import Statement, Values
 
 log = logging.getLogger("flask_mesh_sessions.storage")
 
 T = t.TypeVar("T")
 Work = t.Callable[[sa.Connection], T]
+Rows = t.Sequence[t.Sequence[t.Any]]
+Fetch = t.Callable[[Statement, Values], Rows]
 
 ATTEMPTS = 6
 #: Both in seconds.
 CONNECT_TIMEOUT = 10
 SQLITE_BUSY_TIMEOUT = 30.0
+#: How long a transaction waits for one of the connections that are kept, in seconds.
+CONNECTION_PATIENCE = 0.05
+#: How long a SQLite writer waits for those of its own process, in seconds.
+WRITER_PATIENCE = 1.0
 SQLITE_MINIMUM = (3, 35, 0)
 
 #: MySQL and MariaDB: record changed, lock wait timeout, deadlock.
@@ -32,6 +42,9 @@ _MYSQL_RETRY = frozenset({1020, 1205, 1213})
 _POSTGRESQL_RETRY = frozenset({"40001", "40P01"})
 #: PostgreSQL: shutting down or starting up.
 _POSTGRESQL_GONE = frozenset({"57P01", "57P02", "57P03"})
+
+#: MySQL and MariaDB: the bit of the server's status that says so.
+_IN_TRANSACTION = 1
 
 _MYSQL_SETUP = (
     "SET time_zone = '+00:00', innodb_lock_wait_timeout = 20,"
@@ -53,6 +66,11 @@ class Database:
         self.url = sa.make_url(url)
         self.engine = make_engine(self.url, pool)
         self._writer = self.engine.execution_options(mesh_write=True)
+        # To wait for a connection that comes back in a moment is cheaper than to open one more
+        # for a single transaction, and SQLite's writers would sleep until they try again.
+        self._places = Places(pool.pool_size, CONNECTION_PATIENCE)
+        alone = Places(1, WRITER_PATIENCE)
+        self._writing_places = alone if self.dialect == "sqlite" else self._places
         _databases.add(self)
 
     def __repr__(self) -> str:
@@ -84,9 +102,40 @@ class Database:
         """
         return self._run(self._writer, work, written)
 
+    def glance(self, work: t.Callable[[Fetch], T]) -> T:
+        """Run ``work``, which only reads, with no transaction around its SELECTs.
+
+        They go past SQLAlchemy, which would take longer than most of them do. Nothing ties
+        them together: each sees what is committed when it runs.
+
+        :param work: is given a function that fetches the rows of a :class:`Statement`.
+        :raises StorageUnavailable: if the database cannot be reached.
+        """
+        try:
+            return self._glance(work)
+        except (self.engine.dialect.loaded_dbapi.Error, sa.exc.TimeoutError):
+            # The long way knows which errors pass, and what to do about them.
+            return self.read(lambda connection: work(functools.partial(_fetch, connection)))
+
+    def _glance(self, work: t.Callable[[Fetch], T]) -> T:
+        dialect = self.engine.dialect
+        with self._places.place(), contextlib.closing(self.engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            try:
+                return work(lambda statement, values: statement.fetch(dialect, cursor, values))
+            except dialect.loaded_dbapi.Error as error:
+                connection.invalidate(error)  # it may be dead
+                raise
+
     def dispose(self) -> None:
         """Close the pooled connections."""
         self.engine.dispose()
+
+    def forget(self) -> None:
+        """Leave the connections to the process that opened them: this is its child."""
+        self.engine.dispose(close=False)
+        self._places.renew()
+        self._writing_places.renew()
 
     def _run(self, engine: sa.Engine, work: Work[T], written: Work[T | None] | None) -> T:
         began = time.monotonic()
@@ -112,7 +161,8 @@ class Database:
         raise StorageUnavailable("The database kept refusing the transaction.")
 
     def _once(self, engine: sa.Engine, work: Work[T]) -> T:
-        with _connected(engine) as connection:
+        places = self._places if engine is self.engine else self._writing_places
+        with places.place(), _connected(engine) as connection:
             transaction = connection.begin()
             result = work(connection)
             if engine is self.engine:
@@ -139,6 +189,10 @@ def _connected(engine: sa.Engine) -> sa.Connection:
         return engine.connect()
     except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
         raise _NoConnection from error
+
+
+def _fetch(connection: sa.Connection, statement: Statement, values: Values) -> Rows:
+    return statement(connection, values).all()
 
 
 def _gone(error: sa.exc.DBAPIError) -> bool:
@@ -192,6 +246,10 @@ def make_engine(url: sa.URL, pool: Pool | None) -> sa.Engine:
         options["isolation_level"] = "READ COMMITTED"
         if "connect_timeout" not in url.query:  # PyMySQL has the same limit by itself
             options["connect_args"] = {"connect_timeout": CONNECT_TIMEOUT}
+    if backend in ("mysql", "mariadb"):
+        engine = sa.create_engine(url, pool_reset_on_return=None, **options)
+        sa.event.listen(engine, "reset", _mysql_reset)
+        return engine
     if backend != "sqlite":
         return sa.create_engine(url, **options)
     check_sqlite_version()
@@ -221,7 +279,17 @@ def _sqlite_connect(connection: t.Any, record: t.Any) -> None:
 
 def _sqlite_begin(connection: sa.Connection) -> None:
     write = connection.get_execution_options().get("mesh_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    begin = "BEGIN IMMEDIATE" if write else "BEGIN"
+    try:  # at the driver: SQLAlchemy would take longer for it than for the rest of a transaction
+        connection.connection.cursor().execute(begin)
+    except sqlite3.OperationalError as error:
+        raise sa.exc.OperationalError(begin, None, error) from error
+
+
+def _mysql_reset(connection: t.Any, record: t.Any, state: t.Any) -> None:
+    """Roll back what is open, and spare the server the question when nothing is."""
+    if getattr(connection, "server_status", _IN_TRANSACTION) & _IN_TRANSACTION:
+        connection.rollback()
 
 
 class Databases:
@@ -249,7 +317,7 @@ class Databases:
 def _forget_connections() -> None:
     """In a forked child the parent's connections are not ours, not even to close."""
     for database in list(_databases):
-        database.engine.dispose(close=False)
+        database.forget()
 
 
 _databases = weakref.WeakSet()

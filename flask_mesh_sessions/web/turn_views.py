@@ -15,8 +15,10 @@ def send_message(session_id: str) -> Response:
     # Without a database any session is everybody's own, and whoever is new becomes somebody.
     if who.state().gateway is None:
         message, agent = _message()
-        user = who.somebody()
-        return _run(user, session_id, message, agent)
+        asked = agent if message.agent is None else message.agent
+        # Before anybody becomes somebody for a request that is refused.
+        who.state().runtime.check(session_id, message.text, asked, message.task_id)
+        return _run(who.somebody(), session_id, message, agent)
     with who.owner_of(session_id) as user:
         message, agent = _message()
         return _run(user, session_id, message, agent)
@@ -47,7 +49,7 @@ def _answered(user: str, session_id: str, task_id: str) -> Response:
     runtime = who.state().runtime
     if "text/event-stream" in request.headers.get("Accept", "").lower():
         return stream(runtime.events(user, session_id, task_id, begin="task"))
-    return answer(runtime.wait(user, session_id, task_id))
+    return answer(runtime.wait(user, session_id, task_id, sent=True))
 
 
 def chat_task_events(session_id: str, task_id: str) -> Response:
