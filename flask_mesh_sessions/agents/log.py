@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import typing as t
 from dataclasses import dataclass, field
 
@@ -50,6 +51,38 @@ class Context:
     events: t.Sequence[Event]
 
 
+Trigger = t.Literal["overflow", "threshold", "manual"]
+
+
+@dataclass(frozen=True)
+class NewCompaction:
+    """A summary that is to stand for the events through ``through_seq``."""
+
+    through_seq: int
+    summary: str
+    literals: tuple[str, ...]
+    tokens_before: int
+    tokens_after: int
+    trigger: Trigger
+    #: What making the summary took, as JSON text; None if no model was asked.
+    cost: str | None = None
+
+
+@dataclass(frozen=True)
+class Compaction(NewCompaction):
+    """A compaction as it is stored."""
+
+    key: int = 0
+    #: 1, 2, 3 … per session.
+    version: int = 0
+    #: The compaction that was in force before it.
+    parent: int | None = None
+    #: Epoch milliseconds.
+    created_time: int = 0
+    #: Whether it is the one that counts.
+    in_force: bool = False
+
+
 @dataclass(frozen=True)
 class NewTurn:
     """A turn that is about to begin."""
@@ -93,6 +126,8 @@ class Lease:
     began: bool = field(default=False, compare=False)
     #: Set once somebody else is known to hold the session.
     lost: bool = field(default=False, compare=False)
+    #: Held while something is written: an agent may use its turn in several threads.
+    writing: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

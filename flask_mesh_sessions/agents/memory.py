@@ -9,10 +9,22 @@ import time
 import typing as t
 import uuid
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from ..errors import Conflict, LeaseLost
-from .log import Closing, Context, Entry, Event, Lease, NewTurn, Turn, TurnStatus
+from .log import (
+    Closing,
+    Compaction,
+    Context,
+    Entry,
+    Event,
+    Lease,
+    NewCompaction,
+    NewTurn,
+    Summary,
+    Turn,
+    TurnStatus,
+)
 from .service import check_entries
 
 SESSIONS = 1000
@@ -38,6 +50,8 @@ class _Session:
     turns: list[_Turn] = field(default_factory=list)
     open_turn: int | None = None
     state: str | None = None
+    compactions: list[Compaction] = field(default_factory=list)
+    head: int | None = None
 
 
 class MemoryAgentSessions:
@@ -71,6 +85,7 @@ class MemoryAgentSessions:
                 last_seq=len(session.events),
                 last_turn=len(session.turns),
                 open_turn=session.open_turn,
+                head_compaction=session.head,
             )
             session.lease = lease
             session.lease_until = time.monotonic() + ttl_ms / 1000
@@ -139,7 +154,12 @@ class MemoryAgentSessions:
         with self._lock:
             session = self._sessions.get((lease.user_id, lease.memory_id), _Session())
             live = [not turn.withdrawn for turn in session.turns]
-            return Context(None, [event for event in session.events if live[event.turn - 1]])
+            summary = None
+            if session.head is not None:
+                head = session.compactions[session.head - 1]
+                summary = Summary(head.summary, head.through_seq, head.literals)
+            after = session.events[summary.through_seq if summary else 0 :]
+            return Context(summary, [event for event in after if live[event.turn - 1]])
 
     def state(self, lease: Lease) -> str | None:
         with self._lock:
@@ -171,6 +191,29 @@ class MemoryAgentSessions:
         with self._lock:
             session = self._sessions.get((user_id, memory_id), _Session())
             return session.events[after : after + limit]
+
+    def compact(self, lease: Lease, new: NewCompaction) -> None:
+        with self._held(lease) as session:
+            version = len(session.compactions) + 1
+            session.compactions.append(
+                Compaction(
+                    **asdict(new),
+                    key=version,
+                    version=version,
+                    parent=session.head,
+                    created_time=time.time_ns() // 1_000_000,
+                )
+            )
+            session.head = lease.head_compaction = version
+
+    def move_head(self, lease: Lease, head: int | None) -> None:
+        with self._held(lease) as session:
+            session.head = lease.head_compaction = head
+
+    def compactions(self, user_id: str, memory_id: str) -> list[Compaction]:
+        with self._lock:
+            session = self._sessions.get((user_id, memory_id), _Session())
+            return [replace(c, in_force=c.key == session.head) for c in session.compactions]
 
     def forget(self, user_id: str, memory_id: str) -> bool:
         with self._lock:

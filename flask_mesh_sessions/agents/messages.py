@@ -24,20 +24,23 @@ _NOTICES = {
 
 def to_messages(context: Context) -> list[Message]:
     """The messages a model is sent: the summary if there is one, then the live events."""
-    results = {e.call_id: e.content for e in context.events if e.kind == "tool_result"}
-    called = {e.call_id for e in context.events if e.kind == "tool_call"}
+    tools = [event for event in context.events if event.call_id is not None]
+    results = {e.call_id: e.content for e in tools if e.kind == "tool_result"}
+    called = {e.call_id for e in tools if e.kind == "tool_call"}
     messages = [_summary(context.summary)] if context.summary else []
     calls: list[Event] = []
     for event in context.events:
         if event.kind == "tool_call":
             calls.append(event)
             continue
-        messages += _tool_round(calls, results)
-        calls = []
+        if calls:
+            messages += _tool_round(calls, results)
+            calls = []
         if event.kind == "user":
             messages.append({"role": "user", "content": event.content})
         elif event.kind == "agent":
-            messages.append({"role": "assistant", "content": _said(event)})
+            said = _said(event) if event.name else event.content
+            messages.append({"role": "assistant", "content": said})
         elif event.call_id not in called:
             messages.append({"role": "user", "content": _late(event)})
     return messages + _tool_round(calls, results)

@@ -5,10 +5,18 @@ from __future__ import annotations
 import typing as t
 
 from ..errors import TooLarge
-from .log import EVENT_BYTES, Closing, Context, Entry, Event, Lease, NewTurn, Turn
-
-#: How an agent's event says that its turn ended without an answer.
-WITHOUT_ANSWER = ("failed", "interrupted", "cancelled")
+from .log import (
+    EVENT_BYTES,
+    Closing,
+    Compaction,
+    Context,
+    Entry,
+    Event,
+    Lease,
+    NewCompaction,
+    NewTurn,
+    Turn,
+)
 
 
 class AgentSessions(t.Protocol):
@@ -72,6 +80,21 @@ class AgentSessions(t.Protocol):
         :param after: the number of the last event already seen.
         :param limit: how many events at most.
         """
+
+    def compact(self, lease: Lease, new: NewCompaction) -> None:
+        """Let a summary stand for the first events. Nothing is deleted.
+
+        :raises LeaseLost: if the lease has been taken over; nothing is written.
+        """
+
+    def move_head(self, lease: Lease, head: int | None) -> None:
+        """Let another compaction count, by its key, or none.
+
+        :raises LeaseLost: if the lease has been taken over; nothing is written.
+        """
+
+    def compactions(self, user_id: str, memory_id: str) -> list[Compaction]:
+        """The compactions of a session, the oldest first."""
 
     def forget(self, user_id: str, memory_id: str) -> bool:
         """Remove a session for good, unless somebody holds its lease."""

@@ -11,13 +11,22 @@ import sqlalchemy as sa
 from ..errors import Conflict
 from ..storage.database import Database
 from ..storage.schema import now_ms
-from . import statements
-from .log import Closing, Context, Entry, Event, Lease, NewTurn, Turn
+from . import compactions, statements
+from .log import (
+    Closing,
+    Compaction,
+    Context,
+    Entry,
+    Event,
+    Lease,
+    NewCompaction,
+    NewTurn,
+    Turn,
+)
 from .service import check_entries
 from .statements import EVENT_COLUMNS, LEASE_COLUMNS, Own
 from .tables import agent_events as events
 from .tables import agent_sessions as sessions
-from .tables import agent_states as states
 from .tables import agent_turns as turns
 
 
@@ -36,26 +45,28 @@ class SqlAgentSessions:
         self, user_id: str, memory_id: str, ttl_ms: int, begin: NewTurn | None = None
     ) -> Lease | None:
         owner = uuid.uuid4().hex
-        own = self._own(user_id, memory_id)
+        names = {"own_agent": self.agent, "own_user": user_id, "own_session": memory_id}
 
         def lease(row: t.Any) -> Lease:
             return Lease(self.agent, user_id, memory_id, *row)
 
         def work(connection: sa.Connection) -> Lease | None:
-            if begin and statements.take(connection, own, owner, ttl_ms, begins=True):
-                taken = lease(connection.execute(sa.select(*LEASE_COLUMNS).where(*own)).one())
-                _write_turn(connection, taken, begin)
-                return replace(taken, began=True)
-            if statements.take(connection, own, owner, ttl_ms, begins=False):
-                return lease(connection.execute(sa.select(*LEASE_COLUMNS).where(*own)).one())
-            if connection.execute(sa.select(sessions.c.pk).where(*own)).first() is not None:
+            row = statements.take(connection, names, owner, ttl_ms, begins=begin is not None)
+            if row is not None:
+                return _with_turn(connection, lease(row), begin)
+            known = statements.open_turn(connection, names)
+            if known is None:
+                made = statements.insert_session(
+                    connection, names, owner, ttl_ms, begins=begin is not None
+                )
+                return _with_turn(connection, lease(made), begin)
+            if begin is None or known.open_turn is None:
                 return None
-            made = statements.insert_session(
-                connection, self.agent, user_id, memory_id, owner, ttl_ms
-            )
-            return _begun(connection, lease(made), begin) if begin else lease(made)
+            row = statements.take(connection, names, owner, ttl_ms, begins=False)
+            return lease(row) if row is not None else None
 
         def written(connection: sa.Connection) -> Lease | None:
+            own = self._own(user_id, memory_id)
             found = sa.select(*LEASE_COLUMNS).where(*own, sessions.c.owner == owner)
             row = connection.execute(found).first()
             return _with_began(connection, lease(row), begin) if row else None
@@ -78,6 +89,10 @@ class SqlAgentSessions:
 
     def append(self, lease: Lease, entries: t.Sequence[Entry]) -> None:
         check_entries(entries)
+        with lease.writing:
+            self._append(lease, entries)
+
+    def _append(self, lease: Lease, entries: t.Sequence[Entry]) -> None:
         last = lease.last_seq + len(entries)
 
         def work(connection: sa.Connection) -> int:
@@ -95,11 +110,16 @@ class SqlAgentSessions:
     def close(self, lease: Lease, closing: Closing, release: bool = True) -> None:
         entries = [closing.entry] if closing.entry else []
         check_entries(entries)
+        with lease.writing:
+            self._close(lease, closing, entries, release)
+
+    def _close(
+        self, lease: Lease, closing: Closing, entries: t.Sequence[Entry], release: bool
+    ) -> None:
         number, last = t.cast(int, lease.open_turn), lease.last_seq + len(entries)
-        free = {"owner": None, "lease_until": 0} if release else {}
 
         def work(connection: sa.Connection) -> bool:
-            statements.advance(connection, lease, len(entries), open_turn=None, **free)
+            statements.advance_and_close(connection, lease, len(entries), release)
             if entries:
                 first = lease.last_seq + 1
                 statements.insert_events(connection, lease.key, number, first, entries)
@@ -142,11 +162,11 @@ class SqlAgentSessions:
             lease.lost = lease.owner not in owners
 
     def context(self, lease: Lease) -> Context:
-        return self.database.read(lambda c: statements.context(c, lease.key, lease.head_compaction))
+        key, head = lease.key, lease.head_compaction
+        return self.database.glance(lambda fetch: statements.context(fetch, key, head))
 
     def state(self, lease: Lease) -> str | None:
-        statement = sa.select(states.c.state).where(states.c.session_pk == lease.key)
-        return self.database.read(lambda c: c.execute(statement).scalar())
+        return self.database.glance(lambda fetch: statements.state(fetch, lease.key))
 
     def turn(self, user_id: str, memory_id: str, task_id: str) -> Turn | None:
         return self._turn(user_id, memory_id, turns.c.task_id == task_id)
@@ -185,6 +205,29 @@ class SqlAgentSessions:
         )
         return self.database.read(lambda c: [Event._make(row) for row in c.execute(statement)])
 
+    def compact(self, lease: Lease, new: NewCompaction) -> None:
+        lease.head_compaction = self._head_moved(lease, lambda c: compactions.add(c, lease, new))
+
+    def move_head(self, lease: Lease, head: int | None) -> None:
+        def work(connection: sa.Connection) -> int | None:
+            compactions.move_head(connection, lease, head)
+            return head
+
+        lease.head_compaction = self._head_moved(lease, work)
+
+    def _head_moved(
+        self, lease: Lease, work: t.Callable[[sa.Connection], int | None]
+    ) -> int | None:
+        def written(connection: sa.Connection) -> tuple[int | None] | None:
+            head = compactions.head_of(connection, lease)
+            return (head,) if head != lease.head_compaction else None
+
+        return self.database.write(lambda c: (work(c),), written)[0]
+
+    def compactions(self, user_id: str, memory_id: str) -> list[Compaction]:
+        own = self._own(user_id, memory_id)
+        return self.database.read(lambda c: compactions.all_of(c, own))
+
     def forget(self, user_id: str, memory_id: str) -> bool:
         statement = sa.delete(sessions).where(
             *self._own(user_id, memory_id), sessions.c.lease_until < now_ms()
@@ -215,6 +258,14 @@ def _begun(connection: sa.Connection, lease: Lease, turn: NewTurn) -> Lease:
     )
     _write_turn(connection, begun, turn)
     return begun
+
+
+def _with_turn(connection: sa.Connection, lease: Lease, turn: NewTurn | None) -> Lease:
+    """Write the turn that was counted with the lease, if there is one."""
+    if turn is None:
+        return lease
+    _write_turn(connection, lease, turn)
+    return replace(lease, began=True)
 
 
 def _write_turn(connection: sa.Connection, lease: Lease, turn: NewTurn) -> None:
