@@ -19,7 +19,8 @@
     ├── LeaseLost              another worker has taken this session over
     ├── DelegationCycle        an agent was asked to ask itself
     ├── DelegationTimeout      the other agent is busy
-    └── TurnFailed             an agent that was asked did not answer
+    ├── TurnFailed             an agent that was asked did not answer
+    └── ContextOverflow        a turn cannot be made to fit the model's context window
 """
 
 from __future__ import annotations
@@ -133,3 +134,7 @@ class DelegationTimeout(MeshError):
 
 class TurnFailed(MeshError):
     """An agent that was asked did not answer."""
+
+
+class ContextOverflow(MeshError):
+    """A turn cannot be made to fit the model's context window; it says what is too big."""

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from flask import Flask, current_app, has_request_context
 
 from . import web, web_session
-from .adapters.openai_chat import chat_agent
+from .adapters.openai_chat import chat_agent, chat_summarizer
 from .agents.service import AgentSessions
 from .cli import db
 from .cli.command import serving
 from .cli.mesh import mesh_group
+from .compaction.compactor import Summarizer
 from .config import load_config
 from .config_files import Source
 from .errors import NotPersistent, Unauthorized
@@ -30,6 +31,7 @@ from .storage import migrations
 
 log = logging.getLogger("flask_mesh_sessions")
 
+SummarizerFunction = t.TypeVar("SummarizerFunction", bound=Summarizer)
 UserLoader = t.TypeVar("UserLoader", bound=t.Callable[[], t.Any])
 
 
@@ -70,6 +72,7 @@ class MeshSessions:
             settings,
             self._registry,
             chat_agent,
+            chat_summarizer,
             _contexts(app),
             self.timing,
             migrate=settings.auto_migrate and serving(),
@@ -88,7 +91,7 @@ class MeshSessions:
             state.readiness.check()
         _share_engines(app, state)
 
-    def agent(self, name: str) -> t.Callable[[F], F]:
+    def agent(self, name: str, summarizer: Summarizer | None = None) -> t.Callable[[F], F]:
         """Register an agent: a function of a turn, as a decorator.
 
         The function is given a :class:`Turn` and gives a ``str``, or an iterator of ``str``
@@ -96,9 +99,21 @@ class MeshSessions:
         context and no request context.
 
         :param name: 1 to 64 visible ASCII characters.
+        :param summarizer: makes the summaries when its memory is compacted; by default
+            :meth:`summarizer`'s, else the most telling sentences are taken.
         :raises ConfigError: if the name is malformed or taken.
         """
-        return self._registry.register(name)
+        return self._registry.register(name, summarizer)
+
+    def summarizer(self, summarizer: SummarizerFunction) -> SummarizerFunction:
+        """Register what makes the summaries of all agents, as a decorator.
+
+        :param summarizer: is given a
+            :class:`~flask_mesh_sessions.compaction.compactor.SummaryRequest` and gives a
+            ``str``. It runs in the thread of the turn, and in no transaction.
+        """
+        self._registry.summarizer = summarizer
+        return summarizer
 
     def user_loader(self, loader: UserLoader) -> UserLoader:
         """Register the function that says who is asking, as a decorator.
@@ -151,7 +166,7 @@ class MeshSessions:
         if user is None:
             raise Unauthorized("Nobody is asking: user_id is needed here.")
         accepted = state.runtime.send(user, session_id, text, agent, task_id)
-        return state.runtime.wait(user, session_id, accepted)
+        return state.runtime.wait(user, session_id, accepted, sent=True)
 
     def upgrade(self) -> None:
         """Migrate every database of the current app.

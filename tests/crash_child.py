@@ -37,6 +37,9 @@ def register(mesh: MeshSessions) -> None:
         if turn.text == "wait":
             while not turn.cancelled:
                 time.sleep(0.01)
+        if turn.text == "deaf":
+            time.sleep(3)
+            turn.tool_result(call, "seen again")
         if turn.text.startswith("ask"):
             yield turn.ask("helper", "help") + " "
         yield f"answer to {turn.text}"

@@ -21,6 +21,8 @@ class Proxy:
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._lock = threading.Lock()
         self._swallow: bytes | None = None
+        self._spared = 0
+        self._leave = False
         self._refusing = False
         #: How many connections were made.
         self.accepted = 0
@@ -33,9 +35,24 @@ class Proxy:
         for pair in pairs:
             _close(*pair)
 
-    def lose_answer_to(self, statement: bytes) -> None:
-        """Drop the next connection that sends ``statement``, when it has been answered."""
+    def lose_answer_to(self, statement: bytes, after: int = 0, *, leave: bool = False) -> None:
+        """Drop the next connection that sends ``statement``, when it has been answered.
+
+        :param after: how often it is let pass before.
+        :param leave: the database cannot be reached from then on, until it is back.
+        """
+        self._leave = leave
+        self._spared = after
         self._swallow = statement
+
+    def come_back(self) -> None:
+        """The database can be reached again."""
+        self._refusing = False
+
+    @property
+    def lost(self) -> bool:
+        """Whether an answer that was to be lost has been lost."""
+        return self._swallow is None
 
     @contextlib.contextmanager
     def away(self) -> t.Iterator[None]:
@@ -75,8 +92,11 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := client.recv(65536):
                 if self._swallow is not None and self._swallow in data:
-                    self._swallow = None
-                    lost.set()
+                    self._spared -= 1
+                    if self._spared < 0:
+                        self._swallow = None
+                        self._refusing = self._leave
+                        lost.set()
                 server.sendall(data)
         _close(client, server)
 
@@ -86,6 +106,8 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := server.recv(65536):
                 if lost.is_set():
+                    if self._leave:
+                        self.cut()
                     break
                 client.sendall(data)
         _close(client, server)

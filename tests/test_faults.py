@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from flask import Flask
 
 from flask_mesh_sessions import ChatTask
 from flask_mesh_sessions.agents.log import Event
@@ -87,8 +86,15 @@ class Site:
 
         :return: what was acknowledged.
         """
-        environment = {**os.environ, **({VARIABLE: fault} if fault else {})}
-        done = subprocess.run(
+        process = self.start(action, session, fault)
+        output, errors = process.communicate(timeout=60)
+        expected = -signal.SIGKILL if fault else 0
+        assert process.returncode == expected, f"{fault} was not reached:\n{errors}"
+        return [line.split() for line in output.splitlines()]
+
+    def start(self, action: str, session: str, fault: str | None = None) -> subprocess.Popen[str]:
+        """Start a process and leave it to itself."""
+        return subprocess.Popen(
             [
                 sys.executable,
                 "-m",
@@ -98,15 +104,12 @@ class Site:
                 action,
                 session,
             ],
-            env=environment,
+            env={**os.environ, **({VARIABLE: fault} if fault else {})},
             cwd=Path(__file__).parent.parent,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
         )
-        expected = -signal.SIGKILL if fault else 0
-        assert done.returncode == expected, f"{fault} was not reached:\n{done.stderr}"
-        return [line.split() for line in done.stdout.splitlines()]
 
     def let_leases_expire(self) -> None:
         """What the clock would do in half a minute."""
@@ -189,6 +192,30 @@ def test_what_was_left_behind_is_settled_without_being_read(site: Site) -> None:
         time.sleep(0.05)
     assert _status(site, session) == "interrupted"
     state_of(again).close()
+
+
+def test_a_process_that_slept_through_its_lease_writes_nothing(site: Site) -> None:
+    session = site.new_session()
+    sleeper = site.start("worker:deaf", session)
+    try:
+        assert sleeper.stdout is not None and sleeper.stdout.readline().startswith("accepted")
+        deadline = time.monotonic() + 10
+        while len(site.log("worker", session)) < 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(sleeper.pid, signal.SIGSTOP)
+        time.sleep(3.5)  # longer than the lease, which counts by the database's clock
+        (task,) = site.history(session)
+        assert task.status == "interrupted"
+        assert site.send(session, "next", "worker").status == "completed"
+        before = site.log("worker", session), site.history(session)
+        os.kill(sleeper.pid, signal.SIGCONT)
+        output, errors = sleeper.communicate(timeout=30)
+    finally:
+        sleeper.kill()
+    assert output.split() == ["ended", task.task_id, "interrupted"], errors
+    assert sleeper.returncode == 0
+    assert (site.log("worker", session), site.history(session)) == before
+    _agree(site, session, "worker", before[1])
 
 
 def _status(site: Site, session: str) -> str:

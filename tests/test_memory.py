@@ -54,6 +54,26 @@ def test_the_history_needs_a_database(app: Flask) -> None:
         mesh_of(app).gateway.list(USER)
 
 
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        ({"text": "a\x00b"}, 422),
+        ({"text": " "}, 422),
+        ({"text": "a", "taskId": "a b"}, 422),
+        ({"text": "a", "agent": "nobody"}, 404),
+    ],
+)
+def test_nobody_becomes_somebody_for_a_message_that_is_refused(
+    app: Flask, message: dict[str, str], status: int
+) -> None:
+    client = app.test_client()
+    path = f"/api/v1/sessions/{SESSION}/messages"
+    refused = client.post(path, json=message)
+    assert refused.status_code == status and "Set-Cookie" not in refused.headers
+    taken = client.post(path, json={"text": "a"})
+    assert taken.status_code == 200 and "Set-Cookie" in taken.headers
+
+
 def test_the_same_task_id_runs_once(app: Flask) -> None:
     first = send(app, "one", "counter", task_id="t")
     assert send(app, "one", "counter", task_id="t") == first

@@ -379,9 +379,16 @@ def test_deleting_a_session_cancels_what_runs_in_it(
 ) -> None:
     task_id = runtime.send(USER, session, "g7 rest", "gated")
     until(lambda: status(app, session, task_id) == "running")
+    steps = runtime.events(USER, session, task_id)
+    next(steps)
     with app.app_context():
         mesh_of(app).gateway.delete(USER, session)
-    assert runtime.wait(USER, session, task_id, 10).status == "cancelled"
+    last = [event for event in steps if event is not None][-1]
+    assert last.name == "done" and isinstance(last.data, ChatTask)
+    assert last.data.status == "cancelled"
+    for verb in (runtime.wait, runtime.events, runtime.cancel, runtime.retry):
+        with pytest.raises(TaskNotFound):
+            verb(USER, session, task_id)
     with pytest.raises(SessionNotFound):
         send(app, session, "x", "echo")
     with app.app_context():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ..agents.messages import Message
+from ..compaction.compactor import SummaryRequest
 from ..config import Model
 from ..errors import ConfigError
 from ..runtime.turn import Turn
@@ -21,21 +23,43 @@ def chat_agent(model: Model, system: str | None = None) -> t.Callable[[Turn], t.
 
     def answer(turn: Turn) -> t.Iterator[str]:
         messages = [{"role": "system", "content": system}] if system else []
-        with _client(model) as client:
-            chunks = client.chat.completions.create(
-                model=model.name,
-                messages=messages + turn.messages,
-                stream=True,
-                stream_options={"include_usage": True},
-            )
-            with chunks:
-                for chunk in chunks:
-                    if chunk.usage is not None:
-                        _record(turn, model, chunk.usage)
-                    if chunk.choices and chunk.choices[0].delta.content:
-                        yield chunk.choices[0].delta.content
+        return _streamed(model, messages + turn.messages, lambda usage: _record(turn, model, usage))
 
     return answer
+
+
+def chat_summarizer(model: Model) -> t.Callable[[SummaryRequest], str]:
+    """What makes summaries with a model.
+
+    :param model: as for :func:`chat_agent`.
+    """
+
+    def summarize(request: SummaryRequest) -> str:
+        return "".join(_streamed(model, request.messages, lambda usage: None))
+
+    return summarize
+
+
+def _streamed(
+    model: Model, messages: list[Message], used: t.Callable[[t.Any], None]
+) -> t.Iterator[str]:
+    """A model's answer as it comes.
+
+    :param used: is given what the call took, in OpenAI's shape.
+    """
+    with _client(model) as client:
+        chunks = client.chat.completions.create(
+            model=model.name,
+            messages=messages,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        with chunks:
+            for chunk in chunks:
+                if chunk.usage is not None:
+                    used(chunk.usage)
+                if chunk.choices and chunk.choices[0].delta.content:
+                    yield chunk.choices[0].delta.content
 
 
 def _client(model: Model) -> t.Any:

@@ -43,6 +43,16 @@ def reply_in(bubbles: str) -> str:
     return "".join(text for text in said if isinstance(text, str))
 
 
+def stored_size(text: str) -> int:
+    """How many bytes ``text`` takes in a statement that stores it in a bubble.
+
+    Escaped twice, as JSON and by MariaDB's driver. A statement of more than 16 MiB would be
+    refused by MariaDB's default settings, on every attempt.
+    """
+    encoded = msgspec.json.encode(text)
+    return len(encoded) - 4 + encoded.count(b"\\") + encoded.count(b'"')
+
+
 def tool_part(call_id: str, name: str, arguments: str) -> Part:
     """A tool call as a part of a bubble."""
     data = {"type": "tool_call", "callId": call_id, "name": name, "arguments": arguments}

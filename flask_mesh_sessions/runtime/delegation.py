@@ -8,12 +8,12 @@ import typing as t
 
 from .. import faults, ids
 from ..agents.log import Lease, NewTurn
-from ..errors import DelegationCycle, DelegationTimeout, LeaseLost, TurnFailed
-from . import closing, reply
+from ..errors import ContextOverflow, DelegationCycle, DelegationTimeout, LeaseLost, TurnFailed
+from . import closing, overflowing, reply
 from .agent import Agent
 from .leases import Leases
 from .timing import Timing
-from .turn import Turn, changed_state, delegated_id, usage_of
+from .turn import Turn, changed_state, usage_of
 
 
 class Delegation:
@@ -35,19 +35,18 @@ class Delegation:
         self._timing = timing
         self._close_open = close_open
 
-    def ask(self, turn: Turn, name: str, text: str) -> str:
+    def ask(self, turn: Turn, task_id: str, name: str, text: str) -> str:
         """Answer :meth:`.turn.Turn.ask`."""
         agent, text = self._find(name), ids.storable(text)
         if name in turn.chain:
             path = " -> ".join((*turn.chain, name))
             raise DelegationCycle(f"An agent cannot be asked inside its own answer: {path}.")
-        task_id = delegated_id(turn)
         memory_id = agent.memory_id(turn.session_id, task_id)
         lease = self._begun(agent, turn, memory_id, NewTurn(task_id, text))
         faults.point("asked")
         try:
             with self._leases.holding(agent.sessions, lease):
-                answer = self._run(agent, turn, lease, text)
+                answer = self._run(agent, turn, lease, task_id, text)
         except (LeaseLost, reply.Cancelled) as error:
             if turn.cancelled:
                 raise
@@ -73,17 +72,20 @@ class Delegation:
             time.sleep(random.uniform(0.5, 1.0) * pause)
             pause = min(pause * 2, self._timing.poll_last)
 
-    def _run(self, agent: Agent, turn: Turn, lease: Lease, text: str) -> str:
+    def _run(self, agent: Agent, turn: Turn, lease: Lease, task_id: str, text: str) -> str:
         said: list[str] = []
-        sub = turn.delegated(agent.sessions, lease, text)
+        sub = turn.delegated(agent.sessions, lease, task_id, text)
         try:
-            reply.answer(agent.function, sub, said.append)
+            overflowing.answer(agent, sub, lease, said.append, said.clear)
             answer = "".join(said)
             ending = closing.completed(answer, changed_state(sub), usage_of(sub))
         except BaseException as error:
             stopped = isinstance(error, reply.Cancelled)
             status: t.Literal["failed", "cancelled"] = "cancelled" if stopped else "failed"
-            ending = closing.without_answer(status, "".join(said), usage_of(sub))
+            withdrawn = isinstance(error, ContextOverflow)
+            ending = closing.without_answer(
+                status, "".join(said), usage_of(sub), withdrawn=withdrawn
+            )
             agent.sessions.close(lease, ending)
             if stopped:
                 raise

@@ -28,7 +28,7 @@ class Job:
         self.stream = Stream()
         self.cancelled = threading.Event()
         self.lease: Lease | None = None
-        #: When it began to run, by the monotonic clock.
+        #: When a worker took it up, by the monotonic clock.
         self.started: float | None = None
         #: The number of the last piece stored for other processes.
         self.flushed = -1
@@ -38,6 +38,8 @@ class Job:
         self.partial = ""
         #: Whether it ends without waiting for the agent's function to return.
         self.cut_short = False
+        #: Whether its listeners have been told to look to another process.
+        self.handed_over = False
         #: Whether the gateway knows how it ended. Guarded by ``finishing``.
         self.settled = False
         self.finishing = threading.Lock()
@@ -59,9 +61,8 @@ class Job:
         return t.cast(str, self.task.user_message)
 
     def start(self) -> None:
-        """Say that it runs."""
+        """Say that a worker runs it now."""
         self.started = time.monotonic()
-        self.stream.start()
 
     def decide(self, status: Status, error: TaskError | None = None) -> bool:
         """Decide how it ends.

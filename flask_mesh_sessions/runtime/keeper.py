@@ -8,6 +8,8 @@ import time
 import typing as t
 
 from .. import faults
+from ..agents.log import Lease
+from ..agents.service import AgentSessions
 from ..errors import StorageUnavailable
 from ..gateway.records import Status, TaskError
 from ..gateway.turns import Ledger
@@ -25,6 +27,7 @@ class Keeper:
     """One thread that keeps what this process has in hand.
 
     :param jobs: the jobs that have not ended.
+    :param lost: is told of a job that somebody else has taken over.
     :param timeout: how long a turn may run, in seconds.
     """
 
@@ -36,6 +39,7 @@ class Keeper:
         leases: Leases,
         finishing: Finishing,
         settling: Settling,
+        lost: t.Callable[[Job], None],
         timing: Timing,
         timeout: float,
     ) -> None:
@@ -45,25 +49,25 @@ class Keeper:
         self._leases = leases
         self._finishing = finishing
         self._settling = settling
+        self._lost = lost
         self._timing = timing
         self._timeout = timeout
         self._wanted = threading.Event()
-        self._stopped = False
+        self._stopped = threading.Event()
         self._renewed = 0.0
-        # What was orphaned just before this process started has expired by then.
-        self._sweeps = [time.monotonic(), time.monotonic() + timing.lease + timing.watch]
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread, and one that settles what others left behind."""
         threading.Thread(target=self._run, name="mesh-keeper", daemon=True).start()
+        threading.Thread(target=self._sweep, name="mesh-sweep", daemon=True).start()
 
     def wake(self) -> None:
         """Say that there is something to keep."""
         self._wanted.set()
 
     def stop(self) -> None:
-        """Let the thread end."""
-        self._stopped = True
+        """Let the threads end."""
+        self._stopped.set()
         self._wanted.set()
 
     def cancel(
@@ -75,8 +79,8 @@ class Keeper:
             self._tell(job)
 
     def _run(self) -> None:
-        while not self._stopped:
-            for step in (self._sweep, self._renew, self._watch):
+        while not self._stopped.is_set():
+            for step in (self._renew, self._watch):
                 try:
                     step()
                 except StorageUnavailable as error:
@@ -91,33 +95,56 @@ class Keeper:
             return
         self._wanted.clear()
         if not self._jobs() and not self._leases:
-            next_sweep = min(self._sweeps, default=None)
-            pause = None if next_sweep is None else max(0.0, next_sweep - time.monotonic())
-            self._wanted.wait(pause)
+            self._wanted.wait()
 
     def _sweep(self) -> None:
-        if self._sweeps and time.monotonic() >= self._sweeps[0]:
+        # What was orphaned just before this process started has expired by the second time.
+        for pause in (0.0, self._timing.lease + self._timing.watch):
+            if self._stopped.wait(pause):
+                return
+            while not self._swept():
+                if self._stopped.wait(self._timing.watch):
+                    return
+
+    def _swept(self) -> bool:
+        try:
             self._settling.sweep()
-            self._sweeps.pop(0)
+        except StorageUnavailable as error:
+            log.warning("What other processes left waits: %s", error.message)
+            return False
+        except Exception:
+            log.exception("What other processes left could not be settled.")
+        return True
 
     def _renew(self) -> None:
         if time.monotonic() < self._renewed + self._timing.renew:
             return
-        self._renewed = time.monotonic()
-        for sessions, leases in self._leases.by_agent():
-            try:
-                sessions.renew(leases, self._timing.lease_ms)
-            except StorageUnavailable as error:
-                log.warning("The leases of %s wait: %s", sessions.agent, error.message)
+        began = time.monotonic()
+        renewed = [self._renew_leases(*held) for held in self._leases.by_agent()]
         unsettled = [job.pk for job in self._jobs() if not job.settled]
         if unsettled:
             self._ledger.renew(unsettled, self._runner, self._timing.lease_ms)
+        if all(renewed):  # else it is tried again at once
+            self._renewed = began
+
+    def _renew_leases(self, sessions: AgentSessions, leases: list[Lease]) -> bool:
+        try:
+            sessions.renew(leases, self._timing.lease_ms)
+        except StorageUnavailable as error:
+            log.warning("The leases of %s wait: %s", sessions.agent, error.message)
+            return False
+        except Exception:
+            log.exception("The leases of %s cannot be renewed.", sessions.agent)
+            return False
+        return True
 
     def _watch(self) -> None:
         jobs = [job for job in self._jobs() if not job.settled]
         for job in jobs:
             if job.cut_short:
                 self._tell(job)
+            elif self._has_lost(job.lease):
+                self._lost(job)
             elif job.started is not None and time.monotonic() > job.started + self._timeout:
                 message = f"The answer took longer than {self._timeout:g} s."
                 self.cancel(job, "failed", TaskError(code="timeout", message=message))
@@ -126,6 +153,10 @@ class Keeper:
             for job in jobs:
                 if job.pk in asked:
                     self.cancel(job)
+
+    def _has_lost(self, lease: Lease | None) -> bool:
+        # One that was given back is not anybody else's.
+        return lease is not None and lease.lost and self._leases.holds(lease)
 
     def _tell(self, job: Job) -> None:
         ending = closing.outcome(

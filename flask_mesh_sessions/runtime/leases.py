@@ -36,6 +36,10 @@ class Leases:
         finally:
             self.discard(lease)
 
+    def holds(self, lease: Lease) -> bool:
+        """Whether this lease is being renewed."""
+        return lease.owner in self._held
+
     def __bool__(self) -> bool:
         return bool(self._held)
 

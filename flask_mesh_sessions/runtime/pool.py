@@ -7,8 +7,11 @@ never returns would keep the process alive for ever.
 from __future__ import annotations
 
 import collections
+import logging
 import threading
 import typing as t
+
+log = logging.getLogger("flask_mesh_sessions.runtime")
 
 IDLE_SECONDS = 30.0
 
@@ -27,7 +30,7 @@ class Pool:
         self._idle = 0
 
     def submit(self, work: t.Callable[[], None]) -> None:
-        """Run ``work`` as soon as a thread is free. It must not raise."""
+        """Run ``work`` as soon as a thread is free."""
         with self._changed:
             self._work.append(work)
             if self._idle >= len(self._work):
@@ -46,4 +49,7 @@ class Pool:
                     self._threads -= 1
                     return
                 work = self._work.popleft()
-            work()
+            try:
+                work()
+            except BaseException:
+                log.exception("A turn could not be ended.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import socket
@@ -13,7 +14,7 @@ import uuid
 import weakref
 
 from .. import faults
-from ..agents.log import NewTurn
+from ..agents.log import Lease, NewTurn
 from ..errors import Conflict, LeaseLost, StorageUnavailable
 from ..gateway.records import TaskError
 from ..gateway.turns import Accepted, Ledger
@@ -80,6 +81,7 @@ class Process:
             self._leases,
             self._finishing,
             self.settling,
+            self._lost,
             timing,
             timeout,
         )
@@ -97,7 +99,8 @@ class Process:
         task = accepted.task
         job = Job(task, self._find(t.cast(str, task.task.agent)))
         with self._lock:
-            self._jobs[task.user_id, task.task.task_id] = job
+            if self._jobs.setdefault((task.user_id, task.task.task_id), job) is not job:
+                return
         self._keeper.wake()
         if accepted.queued or not self._try_now(job):
             self._queue.add(job)
@@ -133,7 +136,9 @@ class Process:
             return self._begin(job)
         except StorageUnavailable as error:
             log.warning("The task %s waits: %s", job.task.task_id, error.message)
-            return False
+        except Exception:
+            log.exception("The task %s cannot be started now.", job.task.task_id)
+        return False
 
     def _advance(self, job: Job) -> bool:
         """Try a waiting job.
@@ -141,8 +146,7 @@ class Process:
         :return: False if it has to wait on.
         """
         if job.decision is not None:
-            self._drop(job)
-            return True
+            return self._end_unrun(job)
         if job.lease is None and not self._first(job):
             return False
         return self._begin(job)
@@ -157,15 +161,15 @@ class Process:
             if job.lease is None and not self._lease(job):
                 return False
             if not self._ledger.start(job.pk, self.runner, self._timing.lease_ms):
-                self._refused(job)
-                return True
-        except (LeaseLost, Conflict) as error:
+                return self._refused(job)
+        except LeaseLost:
+            return False
+        except Conflict as error:
             self._keeper.cancel(job, "failed", TaskError(code="conflict", message=error.message))
             self._drop(job)
             return True
         faults.point("running")
-        job.start()
-        self._publisher.wake()
+        job.stream.start()
         self._pool.submit(lambda: self._run(job))
         return True
 
@@ -176,7 +180,7 @@ class Process:
         lease = sessions.acquire(user_id, job.memory_id, self._timing.lease_ms, new)
         if lease is None:
             return False
-        if not lease.began:
+        if not lease.began and not self._begun_before(job, lease):
             self.settling.close_open(job.agent, lease)
             sessions.begin(lease, new)
         faults.point("begun")
@@ -184,20 +188,47 @@ class Process:
         job.lease = lease
         return True
 
-    def _refused(self, job: Job) -> None:
+    def _begun_before(self, job: Job, lease: Lease) -> bool:
+        """Whether a job's turn has begun already: only the answer to that was lost."""
+        turn = job.agent.sessions.open_turn(lease)
+        return turn is not None and turn.task_id == job.task.task_id
+
+    def _refused(self, job: Job) -> bool:
         """The gateway does not let a job run: it is cancelled, or somebody else's."""
-        lease = job.lease
-        assert lease is not None
-        self._leases.discard(lease)
-        withdrawn = closing.without_answer("cancelled", "", withdrawn=True)
-        job.agent.sessions.close(lease, withdrawn)
         if job.pk in self._ledger.cancelled([job.pk]):
             self._keeper.cancel(job)
+        if job.decision is not None:
+            return self._end_unrun(job)
+        self._withdraw(job)
         self._drop(job)
+        self._lost(job)
+        return True
+
+    def _end_unrun(self, job: Job) -> bool:
+        """End a job whose end was decided before it ran.
+
+        :return: False as long as the gateway has not been told, which the keeper does.
+        """
+        self._withdraw(job)
         if not job.settled:
-            self._lost(job)
+            return False
+        self._drop(job)
+        return True
+
+    def _withdraw(self, job: Job) -> None:
+        """End in the log, if it has begun there, what never ran."""
+        if job.lease is None:
+            return
+        status = t.cast(t.Literal["failed", "cancelled"], job.decision or "cancelled")
+        with contextlib.suppress(LeaseLost):
+            ending = closing.without_answer(status, "", withdrawn=True)
+            job.agent.sessions.close(job.lease, ending)
+        self._leases.discard(job.lease)
+        job.lease = None
 
     def _run(self, job: Job) -> None:
+        job.start()
+        self._publisher.wake()
         try:
             self._worker.run(job)
         finally:
@@ -210,9 +241,11 @@ class Process:
 
     def _lost(self, job: Job) -> None:
         """Somebody else ends this job: its listeners hear from there."""
+        if job.handed_over or job.stream.task is not None:
+            return
+        job.handed_over = True
         log.warning("The task %s was taken over by another process.", job.task.task_id)
-        if job.stream.task is None:
-            self.tails.adopt(job.accepted, job.stream)
+        self.tails.adopt(job.accepted, job.stream)
 
     def _interrupt(self, job: Job) -> None:
         if not job.decide("interrupted", closing.INTERRUPTED):

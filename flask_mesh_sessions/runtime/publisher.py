@@ -57,7 +57,8 @@ class Publisher:
                 if self._jobs():
                     self._wanted.set()
             for job in jobs:
-                self._flush(job)
+                if time.monotonic() >= t.cast(float, job.started) + self._timing.flush:
+                    self._flush(job)
 
     def _flush(self, job: Job) -> None:
         pieces = job.stream.pieces(job.flushed)

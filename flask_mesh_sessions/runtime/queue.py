@@ -11,6 +11,7 @@ import typing as t
 from collections import deque
 from dataclasses import dataclass, field
 
+from ..errors import StorageUnavailable
 from .job import Job
 from .timing import Timing
 
@@ -78,6 +79,9 @@ class Queue:
             key, job = found
             try:
                 done = self._advance(job)
+            except StorageUnavailable as error:
+                log.warning("The task %s waits: %s", job.task.task_id, error.message)
+                done = False
             except Exception:
                 log.exception("The task %s cannot be started now.", job.task.task_id)
                 done = False

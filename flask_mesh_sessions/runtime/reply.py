@@ -10,6 +10,7 @@ from .. import ids
 from ..agents.log import EVENT_BYTES
 from ..errors import TooLarge
 from .agent import AgentFunction
+from .bubbles import stored_size
 from .turn import Turn
 
 
@@ -21,7 +22,7 @@ def answer(function: AgentFunction, turn: Turn, emit: t.Callable[[str], None]) -
     """Run an agent function and pass on its answer as it comes.
 
     :param emit: is given each piece of text.
-    :raises Cancelled: between two pieces, when the turn has been cancelled.
+    :raises Cancelled: before it or between two pieces, when the turn has been cancelled.
     :raises TypeError: if the function gives something that is not text.
     :raises TooLarge: if the answer is larger than an event may be.
     """
@@ -38,11 +39,13 @@ def answer(function: AgentFunction, turn: Turn, emit: t.Callable[[str], None]) -
                 " of str."
             )
         text = ids.storable(piece)
-        room -= len(text.encode())
+        room -= stored_size(text)
         if room < 0:
-            raise TooLarge(f"An answer holds at most {EVENT_BYTES} bytes.")
+            raise TooLarge(f"An answer holds at most {EVENT_BYTES} bytes as it is stored.")
         emit(text)
 
+    if turn.cancelled:
+        raise Cancelled
     reply = function(turn)
     if isinstance(reply, (AsyncIterator, Awaitable)):
         import asyncio  # not everybody's agents need it

@@ -16,6 +16,7 @@ from ..gateway.records import ChatTask
 from ..gateway.turns import Ledger, LedgerTask, NewTask
 from . import bubbles
 from .agent import Agent
+from .job import Job
 from .process import Process
 from .stream import Delta, Done, Reset, Stream
 from .timing import Timing
@@ -93,12 +94,8 @@ class Runtime:
         :raises StorageUnavailable: if the gateway's database cannot be reached.
         """
         ids.check_user_id(user_id)
-        if not ids.is_public_id(session_id):
-            raise SessionNotFound
-        if agent is not None:
-            ids.check_id("agent", agent, ids.AGENT_NAME_LENGTH)
-        task_id = ids.new_task_id() if task_id is None else ids.check_id("taskId", task_id)
-        self._check_text(text)
+        self._check(session_id, text, agent, task_id)
+        task_id = ids.new_task_id() if task_id is None else task_id
         process = self._process()
         new = NewTask(
             user_id=user_id,
@@ -116,6 +113,16 @@ class Runtime:
         if accepted.fresh:
             process.take(accepted)
         return task_id
+
+    def check(
+        self, session_id: str, text: str, agent: str | None = None, task_id: str | None = None
+    ) -> None:
+        """Refuse what :meth:`send` would refuse from anybody in a new session.
+
+        :raises MeshError: as :meth:`send` does. Nothing is stored.
+        """
+        self._check(session_id, text, agent, task_id)
+        self._resolve(agent, None)
 
     def retry(
         self,
@@ -152,22 +159,28 @@ class Runtime:
             self._process().cancel(job)
 
     def wait(
-        self, user_id: str, session_id: str, task_id: str, timeout: float | None = None
+        self,
+        user_id: str,
+        session_id: str,
+        task_id: str,
+        timeout: float | None = None,
+        *,
+        sent: bool = False,
     ) -> ChatTask:
         """Wait until a task has ended.
 
         :param timeout: seconds to wait at most.
+        :param sent: the caller has just sent it, and so knows that the session is there.
         :return: the task; not ended if the timeout came first.
         :raises TaskNotFound: if the session has no such task.
         """
-        process = self._process()
-        job = process.job(user_id, task_id)
-        if job is not None and job.task.session_id == session_id:
+        job = self._job(user_id, session_id, task_id, sent)
+        if job is not None:
             return job.stream.wait(timeout) or job.task
         known = self._own(user_id, session_id, task_id)
         if not known.live:
             return known.task
-        with process.tails.listen(known) as stream:
+        with self._process().tails.listen(known) as stream:
             return stream.wait(timeout) or known.task
 
     def events(
@@ -186,14 +199,13 @@ class Runtime:
         :return: events, and ``None`` whenever a sign of life is due.
         :raises TaskNotFound: if the session has no such task.
         """
-        process = self._process()
-        job = process.job(user_id, task_id)
-        if job is not None and job.task.session_id == session_id:
+        job = self._job(user_id, session_id, task_id)
+        if job is not None:
             return self._follow(job.task, job.stream, last_event_id, begin)
         known = self._own(user_id, session_id, task_id)
         if not known.live:
             return self._over(known.task, begin)
-        return self._follow_elsewhere(process, known, last_event_id, begin)
+        return self._follow_elsewhere(self._process(), known, last_event_id, begin)
 
     def settle(self, user_id: str, session_id: str, task_id: str) -> None:
         """Bring a task to its end whose process has died. Nothing happens to others."""
@@ -253,6 +265,13 @@ class Runtime:
             yield Event("snapshot", {"text": reply}, str(len(reply)))
         yield Event("done", task)
 
+    def _job(self, user_id: str, session_id: str, task_id: str, sent: bool = False) -> Job | None:
+        """The task's job, if this process has it and its session is not deleted."""
+        job = self._process().job(user_id, task_id)
+        if job is None or job.task.session_id != session_id:
+            return None
+        return job if sent or self._ledger.has_session(user_id, session_id) else None
+
     def _own(self, user_id: str, session_id: str, task_id: str) -> LedgerTask:
         known = None
         if ids.is_public_id(task_id):
@@ -260,6 +279,15 @@ class Runtime:
         if known is None or known.task.session_id != session_id:
             raise TaskNotFound
         return known
+
+    def _check(self, session_id: str, text: str, agent: str | None, task_id: str | None) -> None:
+        if not ids.is_public_id(session_id):
+            raise SessionNotFound
+        if agent is not None:
+            ids.check_id("agent", agent, ids.AGENT_NAME_LENGTH)
+        if task_id is not None:
+            ids.check_id("taskId", task_id)
+        self._check_text(text)
 
     def _check_text(self, text: str) -> None:
         if not isinstance(text, str) or not text.strip():

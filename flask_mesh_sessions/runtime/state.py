@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from ..agents.memory import MemoryAgentSessions
 from ..agents.service import AgentSessions
 from ..agents.sql import SqlAgentSessions
-from ..config import MeshConfig
+from ..compaction.compactor import Summarizer
+from ..config import MeshConfig, Model
 from ..errors import AgentNotFound, MeshError, MigrationError
 from ..gateway.ledger import SqlLedger
 from ..gateway.memory import MemoryLedger
@@ -27,8 +28,9 @@ from .timing import Timing
 
 log = logging.getLogger("flask_mesh_sessions")
 
-#: Makes an agent function for a configured agent that has a model and no function.
-ModelAgent = t.Callable[[t.Any], AgentFunction]
+#: Make the function and the summarizer of a configured agent that is nothing but a model.
+ModelAgent = t.Callable[[Model], AgentFunction]
+ModelSummarizer = t.Callable[[Model], Summarizer]
 
 
 class MeshState:
@@ -36,6 +38,7 @@ class MeshState:
 
     :param registry: the agent functions.
     :param model_agent: makes the function of an agent that is nothing but a model.
+    :param model_summarizer: makes its summarizer.
     :param app_context: gives a fresh application context.
     :param migrate: whether the databases are migrated when they are first needed.
     """
@@ -45,6 +48,7 @@ class MeshState:
         config: MeshConfig,
         registry: Registry,
         model_agent: ModelAgent,
+        model_summarizer: ModelSummarizer,
         app_context: t.Callable[[], t.ContextManager[t.Any]],
         timing: Timing,
         migrate: bool,
@@ -56,6 +60,7 @@ class MeshState:
         self.readiness = Readiness(self.migration_targets, migrate)
         self._registry = registry
         self._model_agent = model_agent
+        self._model_summarizer = model_summarizer
         self._lock = threading.Lock()
         self._sessions: dict[str, AgentSessions] = {}
         self._agents: dict[str, Agent] = {}
@@ -102,7 +107,10 @@ class MeshState:
         function = self._function(name)
         if function is None:
             raise AgentNotFound(f"There is no agent named {name!r} that can answer.")
-        agent = Agent(name, function, self.config.agent(name), self.sessions(name))
+        config, summarizer = self.config.agent(name), self._registry.summarizer_of(name)
+        if summarizer is None and self._registry.get(name) is None and config.model is not None:
+            summarizer = self._model_summarizer(config.model)
+        agent = Agent(name, function, config, self.sessions(name), summarizer)
         return self._agents.setdefault(name, agent)
 
     def sessions(self, name: str) -> AgentSessions:

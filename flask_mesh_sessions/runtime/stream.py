@@ -8,6 +8,7 @@ keep no queue: each remembers its position and reads on from there.
 from __future__ import annotations
 
 import bisect
+import itertools
 import threading
 import typing as t
 from dataclasses import dataclass
@@ -166,14 +167,11 @@ class Stream:
     def pieces(self, after: int) -> list[Piece]:
         """What has been streamed behind piece number ``after``, as few pieces as possible."""
         with self._changed:
-            merged: list[Piece] = []
-            for number in range(after + 1, len(self._starts)):
-                reset = number in self._resets
-                if merged and not reset:
-                    last = merged[-1]
-                    merged[-1] = Piece(
-                        number, last.start, last.text + self._texts[number], last.reset
-                    )
-                else:
-                    merged.append(Piece(number, self._starts[number], self._texts[number], reset))
-            return merged
+            first, count = after + 1, len(self._starts)
+            cuts = [number for number in range(first + 1, count) if number in self._resets]
+            bounds = [first, *cuts, count] if first < count else []
+            return [self._piece(*pair) for pair in itertools.pairwise(bounds)]
+
+    def _piece(self, first: int, end: int) -> Piece:
+        text = "".join(self._texts[first:end])
+        return Piece(end - 1, self._starts[first], text, first in self._resets)

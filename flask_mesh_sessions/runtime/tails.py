@@ -76,6 +76,8 @@ class Tails:
             self._look(tail)  # so that a listener starts with what there is
         except StorageUnavailable:
             log.warning("The task %s cannot be followed yet.", task.task.task_id)
+        except Exception:
+            log.exception("The task %s cannot be followed yet.", task.task.task_id)
         threading.Thread(target=self._run, args=(tail,), name="mesh-tail", daemon=True).start()
         return tail
 

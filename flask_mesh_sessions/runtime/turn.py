@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import typing as t
@@ -11,11 +12,17 @@ from collections.abc import Mapping
 import msgspec
 
 from .. import faults, ids
-from ..agents.log import Entry, Lease
+from ..agents.log import EVENT_BYTES, Entry, Lease
 from ..agents.messages import Message, to_messages
 from ..agents.service import AgentSessions
-from ..errors import InvalidInput
-from .bubbles import Part, tool_part
+from ..errors import InvalidInput, TooLarge
+from .bubbles import Part, stored_size, tool_part
+
+#: No call takes more, and every database can hold the sum of many.
+MOST_TOKENS = 2**31 - 1
+
+#: How many bytes the arguments of a turn's tool calls take in the history; the log has all.
+SHOWN_ARGUMENTS = 1024 * 1024
 
 _TOKENS = (
     "prompt_tokens",
@@ -25,13 +32,14 @@ _TOKENS = (
     "overhead_tokens",
 )
 
-Ask = t.Callable[["Turn", str, str], str]
+#: Is given the turn that asks, the id of the new turn, the agent's name and the text.
+Ask = t.Callable[["Turn", str, str, str], str]
 
 
 class Turn:
     """One user message and everything the agent does until its answer is complete.
 
-    It belongs to the thread that runs the agent function.
+    It lives until the agent function returns, which may use it in several threads.
     """
 
     def __init__(
@@ -67,8 +75,9 @@ class Turn:
         self._stored_state = ""
         self._calls: set[str] = set()
         self._tools: list[Part] = []
+        self._room = SHOWN_ARGUMENTS
         self._usage: list[dict[str, t.Any]] = []
-        self._delegated = 0
+        self._delegated = itertools.count(1)
 
     def __repr__(self) -> str:
         return f"<Turn {self.task_id} of {self.agent}>"
@@ -120,7 +129,7 @@ class Turn:
         content = ids.storable(arguments if isinstance(arguments, str) else _json(arguments))
         self._append(Entry("tool_call", content, name, call_id))
         self._calls.add(call_id)
-        self._tools.append(tool_part(call_id, name, content))
+        self._show(call_id, name, content)
         return call_id
 
     def tool_result(self, call_id: str, content: t.Any) -> None:
@@ -152,30 +161,30 @@ class Turn:
         :param cached_tokens: how many of those sent came from the provider's cache.
         :param max_input_tokens: the model's window, if the agent knows it.
         :param overhead_tokens: of those sent, what system prompt and tool schemas take.
-        :raises InvalidInput: if a count is negative or not an integer.
+        :raises InvalidInput: if a count is negative, absurdly large or not an integer.
         """
         counts = (prompt_tokens, completion_tokens, cached_tokens, max_input_tokens)
         values = dict(zip(_TOKENS, (*counts, overhead_tokens), strict=True))
         for field, value in values.items():
-            if value is not None and (type(value) is not int or value < 0):
-                why = "must be an integer of at least 0"
+            if value is not None and (type(value) is not int or not 0 <= value <= MOST_TOKENS):
+                why = f"must be an integer from 0 to {MOST_TOKENS}"
                 raise InvalidInput(f"{field} {why}.", {field: [why]})
         self._usage.append({"model": ids.storable(str(model)), **values})
 
     def ask(self, agent: str, text: str) -> str:
         """Ask another agent in the same session, and return its answer.
 
-        It runs in this thread, with its own memory of the session.
+        It runs in the calling thread, with its own memory of the session.
 
         :raises AgentNotFound: if there is no such agent.
         :raises DelegationCycle: if that agent is already answering in this chain.
         :raises DelegationTimeout: if it is busy in this session for 10 s.
         :raises TurnFailed: if it did not answer.
         """
-        self._delegated += 1
-        return self._ask(self, agent, text)
+        task_id = f"{self.task_id}.{next(self._delegated)}"
+        return self._ask(self, task_id, agent, text)
 
-    def delegated(self, sessions: AgentSessions, lease: Lease, text: str) -> Turn:
+    def delegated(self, sessions: AgentSessions, lease: Lease, task_id: str, text: str) -> Turn:
         """The sub-turn in which another agent is asked. The runtime makes it.
 
         :meta private:
@@ -184,23 +193,41 @@ class Turn:
             sessions,
             lease,
             session_id=self.session_id,
-            task_id=delegated_id(self),
+            task_id=task_id,
             text=text,
             cancelled=self._cancelled,
             ask=self._ask,
             chain=self.chain,
         )
 
+    def _show(self, call_id: str, name: str, arguments: str) -> None:
+        """Put a call into the history; the arguments of all take so much room there."""
+        size = stored_size(arguments)
+        if size > self._room:
+            arguments, size = "", 0
+        self._room -= size
+        self._tools.append(tool_part(call_id, name, arguments))
+
     def _append(self, entry: Entry) -> None:
         self._sessions.append(self._lease, [entry])
         faults.point("appended")
 
 
+def begin_again(turn: Turn) -> None:
+    """Let the turn load its messages and its state anew: its agent is called once more."""
+    turn._messages = turn._state = None
+
+
 def changed_state(turn: Turn) -> str | None:
-    """The turn's state as JSON text, if the turn has changed it."""
+    """The turn's state as JSON text, if the turn has changed it.
+
+    :raises TooLarge: if it is larger than an event may be.
+    """
     if turn._state is None:
         return None
     state = ids.storable(_json(turn._state))
+    if len(state.encode()) > EVENT_BYTES:
+        raise TooLarge(f"An agent's state holds at most {EVENT_BYTES} bytes as JSON.")
     return None if state == turn._stored_state else state
 
 
@@ -212,11 +239,6 @@ def usage_of(turn: Turn) -> list[dict[str, t.Any]]:
 def tools_of(turn: Turn) -> list[Part]:
     """The tool calls of the turn, as parts of a bubble."""
     return turn._tools
-
-
-def delegated_id(turn: Turn) -> str:
-    """The id of the turn's latest delegated turn."""
-    return f"{turn.task_id}.{turn._delegated}"
 
 
 def _json(value: t.Any) -> str:

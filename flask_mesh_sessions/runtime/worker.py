@@ -10,10 +10,10 @@ import uuid
 
 from .. import faults
 from ..agents.log import Closing
-from ..errors import LeaseLost, MeshError, StorageUnavailable
+from ..errors import ContextOverflow, LeaseLost, MeshError, StorageUnavailable
 from ..gateway.records import TaskError
 from ..gateway.turns import Outcome
-from . import closing, reply
+from . import closing, overflowing, reply
 from .delegation import Delegation
 from .finishing import Finishing
 from .job import Job
@@ -55,7 +55,7 @@ class Worker:
             with contextlib.suppress(_Abandoned):
                 self._run(job)
                 return
-        except Exception:
+        except BaseException:
             log.exception("The task %s could not be closed.", job.task.task_id)
         self._lost(job)
 
@@ -72,8 +72,7 @@ class Worker:
             ask=self._delegation.ask,
         )
         try:
-            with self._app_context():
-                ending, outcome = self._answer(job, turn)
+            ending, outcome = self._answer(job, turn)
             self._insist(lambda: job.agent.sessions.close(lease, ending), job)
         finally:
             self._leases.discard(lease)
@@ -84,9 +83,10 @@ class Worker:
             job.agent.sessions.forget(lease.user_id, lease.memory_id)
 
     def _answer(self, job: Job, turn: Turn) -> tuple[Closing, Outcome]:
-        usage = usage_of(turn)
+        usage, withdrawn = usage_of(turn), False
         try:
-            reply.answer(job.agent.function, turn, job.stream.emit)
+            with self._app_context():
+                self._call(job, turn)
             state = changed_state(turn)
             if job.decide("completed"):
                 outcome = closing.outcome(
@@ -99,13 +99,20 @@ class Worker:
             if turn.lost:
                 raise _Abandoned from None
             job.decide("cancelled")
-        except Exception as error:
+        except BaseException as error:  # an agent's sys.exit() must not end the worker
             job.decide("failed", _reported(error, job))
+            withdrawn = isinstance(error, ContextOverflow)
         status = t.cast(t.Literal["failed", "cancelled"], job.decision)
         outcome = closing.outcome(
             job.task, status, job.partial, error=job.error, usage=usage, tools=tools_of(turn)
         )
-        return closing.without_answer(status, job.partial, usage), outcome
+        ending = closing.without_answer(status, job.partial, usage, withdrawn=withdrawn)
+        return ending, outcome
+
+    def _call(self, job: Job, turn: Turn) -> None:
+        assert job.lease is not None
+        emit, reset = job.stream.emit, job.stream.reset
+        overflowing.answer(job.agent, turn, job.lease, emit, reset)
 
     def _insist(self, write: t.Callable[[], T], job: Job) -> T:
         """Try a write for as long as the lease may hold, should the database be away."""
@@ -126,8 +133,11 @@ class _Abandoned(Exception):
     """Somebody else has taken the job over."""
 
 
-def _reported(error: Exception, job: Job) -> TaskError:
+def _reported(error: BaseException, job: Job) -> TaskError:
     """Log what went wrong in an agent, and what the user is told of it."""
+    if isinstance(error, ContextOverflow):
+        log.warning("The task %s does not fit: %s", job.task.task_id, error.message)
+        return TaskError(code="context_overflow", message=error.message)
     error_id = uuid.uuid4().hex[:12]
     log.error(
         "The agent %s failed in the task %s of the session %s. Error id %s",
