@@ -29,17 +29,17 @@ class HandMemory:
         self._hand = hand
         own = "WHERE agent = ? AND user_id = ? AND session_id = ?"
         counted = "pk, last_turn, last_seq"
-        self._count = hand.sql(
-            # MariaDB assigns from left to right.
-            "UPDATE agent_sessions SET open_turn = last_turn + 1, last_turn = last_turn + 1,"
-            f" last_seq = last_seq + ?, updated_time = ? {own}"
-            + (f" RETURNING {counted}" if hand.returns else "")
-        )
+        returning = f" RETURNING {counted}" if hand.returns else ""
+        more = f"last_turn = last_turn + 1, last_seq = last_seq + ?, updated_time = ? {own}"
+        # MariaDB assigns from left to right.
+        begin = f"UPDATE agent_sessions SET open_turn = last_turn + 1, {more}{returning}"
+        self._begin = hand.sql(begin)
+        self._count = hand.sql(f"UPDATE agent_sessions SET {more}{returning}")
         self._counted = hand.sql(f"SELECT {counted} FROM agent_sessions {own}")
         self._make = hand.sql(
             "INSERT INTO agent_sessions (agent, user_id, session_id, last_seq, last_turn,"
             " open_turn, fence, lease_until, created_time, updated_time)"
-            " VALUES (?, ?, ?, ?, 1, 1, 0, 0, ?, ?) RETURNING pk"
+            " VALUES (?, ?, ?, ?, 1, ?, 0, 0, ?, ?) RETURNING pk"
         )
         self._turn = hand.sql(
             "INSERT INTO agent_turns (session_pk, turn, task_id, status, withdrawn, first_seq,"
@@ -70,7 +70,7 @@ class HandMemory:
         """Append a turn as it happens: the question, and when there is one, the answer."""
         hand = self._hand
         hand.begin()
-        key, number, seq = self._counted_turn(session_id, 1)
+        key, number, seq = self._counted_turn(self._begin, session_id, 1)
         moment = now()
         hand.execute(self._turn, (key, number, task_id, "open", False, seq, seq, moment))
         hand.execute(self._event, (key, seq, number, "user", question, False, moment))
@@ -85,23 +85,24 @@ class HandMemory:
         """Append a turn when it is over: until then nothing of it is stored."""
         hand = self._hand
         hand.begin()
-        key, number, last = self._counted_turn(session_id, 2)
+        key, number, last = self._counted_turn(self._count, session_id, 2)
         moment, seq = now(), last - 1
         hand.execute(self._turn, (key, number, task_id, "completed", False, seq, last, moment))
         two = (key, seq, number, "user", question, False, moment)
         hand.execute(self._two_events, (*two, key, last, number, "agent", answer, False, moment))
         hand.commit()
 
-    def _counted_turn(self, session_id: str, events: int) -> tuple[int, int, int]:
+    def _counted_turn(self, statement: str, session_id: str, events: int) -> tuple[int, int, int]:
         """Count a turn: the session's key, the turn's number and its last event's."""
         hand, moment, own = self._hand, now(), (AGENT, USER, session_id)
-        hand.execute(self._count, (events, moment, *own))
+        hand.execute(statement, (events, moment, *own))
         if not hand.returns:
             hand.execute(self._counted, own)
         rows = hand.rows()
         if rows:
             return t.cast("tuple[int, int, int]", tuple(rows[0]))
-        hand.execute(self._make, (*own, events, moment, moment))
+        opened = 1 if statement is self._begin else None
+        hand.execute(self._make, (*own, events, opened, moment, moment))
         return hand.rows()[0][0], 1, events
 
     def append(self, key: int, number: int, last: int, kind: str, content: str) -> None:

@@ -15,9 +15,9 @@ class Sizes:
     """How much is measured.
 
     :param rounds: how often each of two ways is timed.
-    :param each: operations in one round; few, so that what disturbs one round of both ways
-        leaves most of them alone.
-    :param history: events behind a session that "has a history".
+    :param each: operations in one round; few, so that what disturbs a round disturbs only
+        that one.
+    :param history: events in a session that has a history.
     :param contexts: sizes of live contexts, in events.
     :param pasts: events behind a compaction.
     :param sessions: how many sessions the list is a page of.
@@ -37,12 +37,12 @@ class Sizes:
     turns: int = 20
 
 
-QUICK = Sizes(rounds=21, writer_rounds=3, turns=10)
+QUICK = Sizes(rounds=21, writer_rounds=5, turns=10)
 
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds for one operation, of every round."""
+    """Seconds for one operation, in every round."""
 
     seconds: tuple[float, ...]
 
@@ -79,35 +79,32 @@ class Comparison:
         return Comparison(self.ours.per(count), self.by_hand.per(count))
 
 
-def compare(ours: Work, by_hand: Work, rounds: int, each: int) -> Comparison:
-    """Time two ways of doing the same, one after the other, again and again.
+@dataclass(frozen=True)
+class Turns:
+    """What became of turns that many threads sent at once."""
 
-    :param rounds: how often each is timed, after one round that is not.
-    :param each: operations in one round.
-    """
-    _seconds(ours, each)
-    _seconds(by_hand, each)
-    times: tuple[list[float], list[float]] = ([], [])
-    for number in range(rounds):
-        # Who is first changes with every round: neither always finds the caches warm.
-        for which in (number % 2, 1 - number % 2):
-            times[which].append(_seconds((ours, by_hand)[which], each) / each)
-    return Comparison(Times(tuple(times[0])), Times(tuple(times[1])))
+    sent: int
+    #: Acknowledged, but not, or not whole, in the history and in the memory.
+    lost: int
+    #: In the memory more than once.
+    duplicated: int
+    #: With a gap, or with another turn's events in between.
+    split: int
+    #: Refused, or ended without an answer.
+    failed: int
 
-
-def _seconds(work: Work, each: int) -> float:
-    began = time.perf_counter()
-    for _ in range(each):
-        work()
-    return time.perf_counter() - began
+    @property
+    def sound(self) -> bool:
+        """Whether every turn is there, whole and once."""
+        return not (self.lost or self.duplicated or self.split or self.failed)
 
 
 @dataclass(frozen=True)
 class Measured:
     """One row of the table.
 
-    :param target: the ratio this has to stay under, if there is one.
-    :param turns: what became of the turns that were sent, if that was looked at.
+    :param target: the ratio it has to stay under, if there is one.
+    :param turns: what became of the turns, where many were sent at once.
     """
 
     database: str
@@ -122,24 +119,23 @@ class Measured:
         return None if self.target is None else self.comparison.ratio < self.target
 
 
-@dataclass(frozen=True)
-class Turns:
-    """What became of turns that many threads sent at once."""
+def compare(ours: Work, by_hand: Work, rounds: int, each: int) -> Comparison:
+    """Time two ways of doing the same, one after the other, again and again.
 
-    sent: int = 0
-    #: Acknowledged, but not, or not whole, in the history and in the memory.
-    lost: int = 0
-    #: Ran more than once.
-    duplicated: int = 0
-    #: With a gap, or with another turn's events in between.
-    split: int = 0
-    #: Ended in an error.
-    failed: int = 0
+    :param rounds: how often each is timed, after one round that does not count.
+    :param each: operations in one round.
+    """
+    ways = (ours, by_hand)
+    times: tuple[list[float], list[float]] = ([], [])
+    for number in range(rounds + 1):
+        # Who is first changes with every round: neither always finds the caches warm.
+        for which in (number % 2, 1 - number % 2):
+            times[which].append(_seconds(ways[which], each))
+    return Comparison(*(Times(tuple(found[1:])).per(each) for found in times))
 
-    def __add__(self, other: Turns) -> Turns:
-        return Turns(*(getattr(self, name) + getattr(other, name) for name in vars(self)))
 
-    @property
-    def sound(self) -> bool:
-        """Whether every turn is whole and there once."""
-        return not (self.lost or self.duplicated or self.split or self.failed)
+def _seconds(work: Work, each: int) -> float:
+    began = time.perf_counter()
+    for _ in range(each):
+        work()
+    return time.perf_counter() - began

@@ -76,8 +76,14 @@ class Hand:
         """End a transaction that read."""
         self.connection.rollback()
 
+    def quoted(self, column: str) -> str:
+        """The name of a column that is also a word of the language."""
+        return f"`{column}`" if self.backend == "mysql" else column
+
     def insert(self, table: str, rows: t.Sequence[dict[str, t.Any]]) -> None:
-        """Fill a table. Not for what is measured."""
+        """Fill a table."""
+        if not rows:
+            return
         columns = list(rows[0])
         marks = ", ".join("?" * len(columns))
         statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"

@@ -13,9 +13,12 @@ from flask_mesh_sessions import MeshSessions
 from flask_mesh_sessions.errors import MeshError
 
 from .handwritten import HandHistory, HandMemory
-from .measure import Measured, Sizes, compare
+from .measure import Measured, Sizes, Work, compare
 from .soundness import Sent, turns
 from .world import AGENT, ANSWER, QUESTION, USER, World
+
+#: How the agent's memory is written by hand.
+Append = t.Callable[[HandMemory, str, str, str, str], None]
 
 #: A third of the throughput is three times the time.
 TARGET = 3.0
@@ -24,17 +27,14 @@ TARGET = 3.0
 def measure(world: World, sizes: Sizes) -> t.Iterator[Measured]:
     """The rows of many writers at once."""
     with _app(world) as app, ThreadPoolExecutor(sizes.writers) as pool:
-        for sessions, target in ((sizes.writers, TARGET), (1, None)):
+        for sessions in (sizes.writers, 1):
             writers = _Writers(world, sizes, app, pool, sessions)
-            comparison = compare(writers.ours, writers.by_hand, sizes.writer_rounds, 1)
-            where = "one session" if sessions == 1 else f"{sessions} sessions"
-            yield Measured(
-                world.name,
-                f"a turn of {sizes.writers} writers on {where}",
-                comparison.per(sizes.writers * sizes.turns),
-                target,
-                turns(world, writers.sent),
-            )
+            for how, by_hand, target in writers.ways():
+                comparison = compare(writers.ours, by_hand, sizes.writer_rounds, 1)
+                comparison = comparison.per(sizes.writers * sizes.turns)
+                found = turns(world, writers.sent)
+                operation = f"a turn of {sizes.writers} writers on {how}"
+                yield Measured(world.name, operation, comparison, target, found)
 
 
 @contextlib.contextmanager
@@ -84,24 +84,30 @@ class _Writers:
         ]
         #: Every turn that was sent through the extension.
         self.sent: list[Sent] = []
-        for number in range(sessions):  # so that the sessions are there, also for the agent
+        for number in range(sessions):  # so that the agent knows the sessions already
             self._send(number, 1)
-            self._write(number, 1)
-        self._begin_sessions()
+            self._write(number, 1, HandMemory.turn_at_once)
 
-    def _begin_sessions(self) -> None:
-        """The first turn of each session, which makes the agent's row: not for what is measured."""
-        memory = self._hands[0][1]
-        for session_id in self._by_hand:
-            memory.turn_at_once(session_id, uuid.uuid4().hex, QUESTION, ANSWER)
+    def ways(self) -> t.Iterator[tuple[str, Work, float | None]]:
+        """The ways to do it by hand, and the target."""
+        if len(self._ours) == 1:
+            # In two transactions each, the turns of one session would be torn apart.
+            yield "one session; by hand at once", self.at_once, None
+            return
+        yield f"{len(self._ours)} sessions", self.by_hand, TARGET
+        yield f"{len(self._ours)} sessions; by hand at once", self.at_once, TARGET
 
     def ours(self) -> None:
         """One round of all writers through the extension."""
         self._all(lambda number: self._send(number, self._sizes.turns))
 
     def by_hand(self) -> None:
-        """One round of all writers by hand."""
-        self._all(lambda number: self._write(number, self._sizes.turns))
+        """One round of all writers by hand, in the same transactions."""
+        self._all(lambda number: self._write(number, self._sizes.turns, HandMemory.turn))
+
+    def at_once(self) -> None:
+        """One round of all writers by hand, who let the agent remember a turn when it is over."""
+        self._all(lambda number: self._write(number, self._sizes.turns, HandMemory.turn_at_once))
 
     def _all(self, writer: t.Callable[[int], None]) -> None:
         for done in [self._pool.submit(writer, n) for n in range(self._sizes.writers)]:
@@ -121,12 +127,12 @@ class _Writers:
         except MeshError as error:
             return type(error).__name__
 
-    def _write(self, number: int, turns: int) -> None:
+    def _write(self, number: int, turns: int, append: Append) -> None:
         session_id = self._by_hand[number % len(self._by_hand)]
         history, memory = self._hands[number]
         for _ in range(turns):
             task_id = uuid.uuid4().hex
             text = f"{task_id} {QUESTION}"
             history.accept(session_id, task_id, text)
-            memory.turn_at_once(session_id, task_id, text, ANSWER)
+            append(memory, session_id, task_id, text, ANSWER)
             history.finish(task_id, text, ANSWER)

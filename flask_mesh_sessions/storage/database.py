@@ -43,8 +43,8 @@ _POSTGRESQL_RETRY = frozenset({"40001", "40P01"})
 #: PostgreSQL: shutting down or starting up.
 _POSTGRESQL_GONE = frozenset({"57P01", "57P02", "57P03"})
 
-#: MySQL and MariaDB: the bit of the server's status that says so.
-_IN_TRANSACTION = 1
+#: What a connection's record says between a commit and its return to the pool.
+_COMMITTED = "mesh_committed"
 
 _MYSQL_SETUP = (
     "SET time_zone = '+00:00', innodb_lock_wait_timeout = 20,"
@@ -113,9 +113,11 @@ class Database:
         """
         try:
             return self._glance(work)
-        except (self.engine.dialect.loaded_dbapi.Error, sa.exc.TimeoutError):
+        except self.engine.dialect.loaded_dbapi.Error:
             # The long way knows which errors pass, and what to do about them.
             return self.read(lambda connection: work(functools.partial(_fetch, connection)))
+        except sa.exc.TimeoutError as error:
+            raise StorageUnavailable(_BUSY) from error
 
     def _glance(self, work: t.Callable[[Fetch], T]) -> T:
         dialect = self.engine.dialect
@@ -123,8 +125,8 @@ class Database:
             cursor = connection.cursor()
             try:
                 return work(lambda statement, values: statement.fetch(dialect, cursor, values))
-            except dialect.loaded_dbapi.Error as error:
-                connection.invalidate(error)  # it may be dead
+            except BaseException as error:
+                connection.invalidate(error)  # it may be dead, or in the middle of an answer
                 raise
 
     def dispose(self) -> None:
@@ -173,6 +175,7 @@ class Database:
                 if error.connection_invalidated:
                     raise _CommitUnknown from error
                 raise
+            connection.info[_COMMITTED] = True
             return result
 
 
@@ -212,10 +215,13 @@ def _again(error: Exception) -> bool:
     return number in _MYSQL_RETRY
 
 
+_BUSY = "All database connections are busy. Please retry."
+
+
 def _unavailable(error: Exception) -> StorageUnavailable | None:
     """What to tell the caller if it is the database that failed, not the statement."""
     if isinstance(error, sa.exc.TimeoutError):
-        return StorageUnavailable("All database connections are busy. Please retry.")
+        return StorageUnavailable(_BUSY)
     if isinstance(error, (_NoConnection, sa.exc.InterfaceError)) or _again(error):
         return StorageUnavailable("The database cannot be reached. Please retry.")
     if isinstance(error, sa.exc.OperationalError):  # a full disk, a lost privilege
@@ -246,12 +252,10 @@ def make_engine(url: sa.URL, pool: Pool | None) -> sa.Engine:
         options["isolation_level"] = "READ COMMITTED"
         if "connect_timeout" not in url.query:  # PyMySQL has the same limit by itself
             options["connect_args"] = {"connect_timeout": CONNECT_TIMEOUT}
-    if backend in ("mysql", "mariadb"):
-        engine = sa.create_engine(url, pool_reset_on_return=None, **options)
-        sa.event.listen(engine, "reset", _mysql_reset)
-        return engine
     if backend != "sqlite":
-        return sa.create_engine(url, **options)
+        engine = sa.create_engine(url, pool_reset_on_return=None, **options)
+        sa.event.listen(engine, "reset", _reset)
+        return engine
     check_sqlite_version()
     options["connect_args"] = {"timeout": SQLITE_BUSY_TIMEOUT, "check_same_thread": False}
     engine = sa.create_engine(url, **options)
@@ -280,15 +284,19 @@ def _sqlite_connect(connection: t.Any, record: t.Any) -> None:
 def _sqlite_begin(connection: sa.Connection) -> None:
     write = connection.get_execution_options().get("mesh_write")
     begin = "BEGIN IMMEDIATE" if write else "BEGIN"
-    try:  # at the driver: SQLAlchemy would take longer for it than for the rest of a transaction
+    try:  # by the driver: SQLAlchemy takes longer for it than SQLite for most transactions
         connection.connection.cursor().execute(begin)
-    except sqlite3.OperationalError as error:
-        raise sa.exc.OperationalError(begin, None, error) from error
+    except sqlite3.Error as error:
+        raise sa.exc.DBAPIError.instance(begin, None, error, sqlite3.Error) from error
 
 
-def _mysql_reset(connection: t.Any, record: t.Any, state: t.Any) -> None:
-    """Roll back what is open, and spare the server the question when nothing is."""
-    if getattr(connection, "server_status", _IN_TRANSACTION) & _IN_TRANSACTION:
+def _reset(connection: t.Any, record: t.Any, state: t.Any) -> None:
+    """Roll back what a user of a connection has left open.
+
+    After a commit that is nothing, but PyMySQL would ask the server all the same.
+    """
+    committed = record is not None and record.info.pop(_COMMITTED, False)
+    if not committed and not state.transaction_was_reset:
         connection.rollback()
 
 

@@ -64,7 +64,8 @@ class _Ready:
         self.text = str(compiled)
         self._order = compiled.positiontup
         # What stands in the statement itself, as in ``status = 'waiting'``.
-        self._fixed = {key: value for key, value in compiled.params.items() if value is not None}
+        binds = compiled.binds
+        self._fixed = {k: value for k, value in compiled.params.items() if not binds[k].required}
 
     def parameters(self, values: Values) -> t.Any:
         """Values as the driver wants them: by name, or in the order in which they stand."""
