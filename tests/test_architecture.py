@@ -29,7 +29,7 @@ FLOORS = (
     ("migrations",),
     ("storage",),
     ("keys", "config", "urls", "references"),
-    ("signals", "ids", "errors", "faults"),
+    ("signals", "ids", "errors", "faults", "clock"),
 )
 HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 STRANGERS = {"gateway", "agents", "platform"}

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from flask_mesh_sessions import web_session
-from flask_mesh_sessions.web_session import rows as session_rows
+from flask_mesh_sessions.clock import now
 
 from .web_session_host import (
     LIFETIME,
@@ -215,7 +215,7 @@ def test_popping_the_last_key_deletes_the_cookie(app, database):
     response = get(app, value)
     assert response.json == {} and "Set-Cookie" not in response.headers
     [row] = rows(database)
-    assert row.expires < session_rows.now() + 11 * 60_000  # not for a month
+    assert row.expires < now() + 11 * 60_000  # not for a month
 
 
 def test_a_parallel_write_survives_the_last_key_being_popped(app):
@@ -239,7 +239,7 @@ def test_a_parallel_write_survives_the_last_key_being_popped(app):
 def test_an_expired_row_is_a_new_visitor(app, database):
     client = browser(app)
     client.get("/set/name/Ada")
-    change_rows(database, expires=session_rows.now() - 1)
+    change_rows(database, expires=now() - 1)
     assert client.get("/get").json == {}
 
 
@@ -247,20 +247,20 @@ def test_a_row_is_refreshed_only_after_a_tenth_of_its_life(app, database):
     client = browser(app)
     client.get("/set/name/Ada")
     lifetime = int(LIFETIME.total_seconds() * 1000)
-    change_rows(database, expires=session_rows.now() + int(lifetime * 0.91))
+    change_rows(database, expires=now() + int(lifetime * 0.91))
     statements = Statements(database)
     client.get("/get")
     assert "UPDATE" not in statements.seen
-    change_rows(database, expires=session_rows.now() + int(lifetime * 0.89))
+    change_rows(database, expires=now() + int(lifetime * 0.89))
     assert "Set-Cookie" in client.get("/get").headers
-    assert rows(database)[0].expires > session_rows.now() + lifetime - 60_000
+    assert rows(database)[0].expires > now() + lifetime - 60_000
 
 
 def test_a_row_is_not_refreshed_where_the_host_wants_none(database):
     app = make_host(database, SESSION_REFRESH_EACH_REQUEST=False)
     client = browser(app)
     client.get("/set/name/Ada")
-    expires = session_rows.now() + 60_000
+    expires = now() + 60_000
     change_rows(database, expires=expires)
     client.get("/get")
     assert rows(database)[0].expires == expires
@@ -276,7 +276,7 @@ def test_the_age_of_a_pointing_cookie_does_not_matter(app, database):
 def test_expired_rows_are_deleted_in_batches(app, database):
     for _ in range(5):
         browser(app).get("/set/name/Ada")
-    change_rows(database, expires=session_rows.now() - 1)
+    change_rows(database, expires=now() - 1)
     client = browser(app)
     client.get("/set/name/Ada")
     statements = Statements(database)
@@ -291,11 +291,11 @@ def test_a_row_that_is_used_while_expired_ones_are_deleted_stays(app, database, 
         pytest.skip("SQLite lets nobody write meanwhile")
     client = browser(app)
     client.get("/set/name/Ada")
-    change_rows(database, expires=session_rows.now() - 1)
+    change_rows(database, expires=now() - 1)
 
     def use(connection, cursor, statement, *rest):
         if statement.startswith("DELETE"):
-            change_rows(database, expires=session_rows.now() + 60_000)
+            change_rows(database, expires=now() + 60_000)
 
     sa.event.listen(database.engine, "before_cursor_execute", use)
     web_session.delete_expired(database)

@@ -9,7 +9,7 @@ import flask
 import pytest
 
 from flask_mesh_sessions import web_session
-from flask_mesh_sessions.web_session import rows as session_rows
+from flask_mesh_sessions.clock import now
 
 from .web_session_host import (
     KEY,
@@ -103,7 +103,7 @@ def test_signing_out_is_final_for_an_adopted_cookie(app, database, made, path, s
     response = get(app, value)
     assert response.json == {} and "Set-Cookie" not in response.headers
     [row] = rows(database)
-    assert row.expires > session_rows.now() + LIFETIME.total_seconds() * 1000 - 60_000
+    assert row.expires > now() + LIFETIME.total_seconds() * 1000 - 60_000
 
 
 @pytest.mark.parametrize("made", ["by us", "by flask"])
@@ -144,7 +144,7 @@ def test_a_late_tab_does_not_bring_back_what_was_signed_out(app, database):
 def test_a_cookie_that_is_still_good_is_adopted_again_when_its_row_expired(app, database):
     value = memory_cookie(name="Ada")
     get(app, value)
-    change_rows(database, expires=session_rows.now() - 1)
+    change_rows(database, expires=now() - 1)
     client = browser(app, value)
     assert client.get("/get").json == {"name": "Ada"}
     assert client.get("/get").json == {"name": "Ada"}
@@ -157,7 +157,7 @@ def test_an_adopted_cookie_that_was_rotated_dies_after_a_minute(app, database):
     client = browser(app, value)
     client.get("/call/rotate")
     assert get(app, value).json == {"name": "Ada"}
-    change_rows(database, forward_until=session_rows.now() - 1)
+    change_rows(database, forward_until=now() - 1)
     assert get(app, value).json == {}
     assert client.get("/get").json == {"name": "Ada"}
 

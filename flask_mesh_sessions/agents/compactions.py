@@ -11,9 +11,10 @@ import typing as t
 import msgspec
 import sqlalchemy as sa
 
+from ..clock import now
 from ..errors import LeaseLost
 from .log import Compaction, Lease, NewCompaction
-from .statements import held, now
+from .statements import held
 from .tables import agent_compactions as compactions
 from .tables import agent_sessions as sessions
 

@@ -11,6 +11,7 @@ import uuid
 from collections import OrderedDict
 from dataclasses import asdict, dataclass, field, replace
 
+from ..clock import now
 from ..errors import Conflict, LeaseLost
 from .log import (
     Closing,
@@ -201,7 +202,7 @@ class MemoryAgentSessions:
                     key=version,
                     version=version,
                     parent=session.head,
-                    created_time=time.time_ns() // 1_000_000,
+                    created_time=now(),
                 )
             )
             session.head = lease.head_compaction = version

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import time
 import typing as t
 
 import msgspec
 import sqlalchemy as sa
 
+from ..clock import now
 from ..errors import LeaseLost
 from ..storage.database import Fetch
 from ..storage.schema import now_ms
@@ -130,11 +130,6 @@ _SUMMARY = Statement(
         compactions.c.pk == sa.bindparam("head")
     )
 )
-
-
-def now() -> int:
-    """This process's clock in epoch milliseconds, for times that are shown."""
-    return time.time_ns() // 1_000_000
 
 
 def take(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .. import ids
+from ..clock import now
 from ..errors import InvalidInput
 from .records import Session
 from .tables import NAME_LENGTH
-from .turns import now
 
 #: Well-formed, but only ever sent by clients that have lost the real id, or a route's name.
 NO_IDS = ("null", "undefined", "search")

@@ -7,6 +7,7 @@ import typing as t
 import msgspec
 import sqlalchemy as sa
 
+from ..clock import now
 from ..errors import Conflict, InvalidInput, SessionNotFound, TaskNotFound
 from ..storage.schema import now_ms
 from . import sessions as rows
@@ -16,7 +17,6 @@ from .rows import TASK_COLUMNS, chat_task
 from .saved import SavedTask
 from .tables import chat_tasks as tasks
 from .tables import feedback, sessions
-from .turns import now
 
 #: The runner of a task that no process ran: a client saved it.
 CLIENT = "client"

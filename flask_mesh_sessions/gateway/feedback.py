@@ -7,10 +7,10 @@ import typing as t
 import sqlalchemy as sa
 
 from .. import ids
+from ..clock import now
 from ..errors import InvalidInput, SessionNotFound, TaskNotFound
 from . import chat, sessions
 from .tables import feedback
-from .turns import now
 
 Rating = t.Literal["up", "down"]
 RATINGS: tuple[Rating, ...] = ("up", "down")

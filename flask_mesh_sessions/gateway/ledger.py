@@ -10,6 +10,7 @@ import typing as t
 
 import sqlalchemy as sa
 
+from ..clock import now
 from ..errors import Conflict, SessionNotFound, TooManyWaiting
 from ..storage.database import Database
 from ..storage.schema import now_ms
@@ -43,7 +44,6 @@ from .turns import (
     check_same,
     ended,
     new_chat_task,
-    now,
 )
 
 

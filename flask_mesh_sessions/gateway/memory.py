@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import msgspec
 
+from ..clock import now
 from ..errors import Conflict, TaskNotFound, TooManyWaiting
 from .records import ChatTask
 from .turns import (
@@ -25,7 +26,6 @@ from .turns import (
     check_same,
     ended,
     new_chat_task,
-    now,
 )
 
 ENDED_TASKS = 1000

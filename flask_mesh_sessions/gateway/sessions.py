@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from .. import ids
+from ..clock import now
 from ..errors import InvalidInput
 from .paging import Position
 from .records import Session
 from .tables import chat_tasks as tasks
 from .tables import sessions
-from .turns import now
 
 SOURCES = ("chat", "scheduler")
 QUERY_LENGTH = 500

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
 from dataclasses import dataclass, field
 
@@ -126,11 +125,6 @@ def check_same(known: LedgerTask, new: NewTask) -> None:
     )
     if not same:
         raise Conflict("This taskId was used for another message.")
-
-
-def now() -> int:
-    """This process's clock in epoch milliseconds, for times that are shown."""
-    return time.time_ns() // 1_000_000
 
 
 def new_chat_task(new: NewTask, agent: str, moment: int) -> ChatTask:

@@ -65,7 +65,6 @@ class Database:
     def __init__(self, url: str, pool: Pool) -> None:
         self.url = sa.make_url(url)
         self.engine = make_engine(self.url, pool)
-        self._writer = self.engine.execution_options(mesh_write=True)
         # To wait for a connection that comes back in a moment is cheaper than to open one more
         # for a single transaction, and SQLite's writers would sleep until they try again.
         self._places = Places(pool.pool_size, CONNECTION_PATIENCE)
@@ -86,7 +85,7 @@ class Database:
 
         :raises StorageUnavailable: if the database cannot be reached.
         """
-        return self._run(self.engine, work, None)
+        return self._run(False, work, None)
 
     def write(self, work: Work[T], written: Work[T | None] | None = None) -> T:
         """Run ``work`` in a transaction and commit it.
@@ -100,7 +99,7 @@ class Database:
         :raises StorageUnavailable: if the database cannot be reached, or the outcome of
             the commit cannot be known.
         """
-        return self._run(self._writer, work, written)
+        return self._run(True, work, written)
 
     def glance(self, work: t.Callable[[Fetch], T]) -> T:
         """Run ``work``, which only reads, with no transaction around its SELECTs.
@@ -139,11 +138,11 @@ class Database:
         self._places.renew()
         self._writing_places.renew()
 
-    def _run(self, engine: sa.Engine, work: Work[T], written: Work[T | None] | None) -> T:
+    def _run(self, writes: bool, work: Work[T], written: Work[T | None] | None) -> T:
         began = time.monotonic()
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return self._once(engine, work)
+                return self._once(writes, work)
             except _CommitUnknown as unknown:
                 found = self.read(written) if written else None
                 if found is not None:
@@ -162,12 +161,14 @@ class Database:
             time.sleep(random.uniform(0.5, 1.0) * 0.02 * 2**attempt if attempt > 1 else 0)
         raise StorageUnavailable("The database kept refusing the transaction.")
 
-    def _once(self, engine: sa.Engine, work: Work[T]) -> T:
-        places = self._places if engine is self.engine else self._writing_places
-        with places.place(), _connected(engine) as connection:
+    def _once(self, writes: bool, work: Work[T]) -> T:
+        places = self._writing_places if writes else self._places
+        with places.place(), _connected(self.engine) as connection:
+            if writes:
+                writes_next(connection)
             transaction = connection.begin()
             result = work(connection)
-            if engine is self.engine:
+            if not writes:
                 return result
             try:
                 transaction.commit()
@@ -257,11 +258,32 @@ def make_engine(url: sa.URL, pool: Pool | None) -> sa.Engine:
         sa.event.listen(engine, "reset", _reset)
         return engine
     check_sqlite_version()
-    options["connect_args"] = {"timeout": SQLITE_BUSY_TIMEOUT, "check_same_thread": False}
+    options["connect_args"] = {
+        "timeout": SQLITE_BUSY_TIMEOUT,
+        "check_same_thread": False,
+        "factory": _SqliteConnection,
+    }
     engine = sa.create_engine(url, **options)
     sa.event.listen(engine, "connect", _sqlite_connect)
-    sa.event.listen(engine, "begin", _sqlite_begin)
+    # Not the "begin" event: an engine that has one takes longer for every statement.
+    engine.dialect.do_begin = _sqlite_begin  # type: ignore[method-assign]
     return engine
+
+
+def writes_next(connection: sa.Connection) -> None:
+    """Say that the next transaction on this connection writes.
+
+    On SQLite it then waits for its turn at its beginning: to become a writer later fails at
+    once if another has written since.
+    """
+    driver_connection = connection.connection.dbapi_connection
+    if isinstance(driver_connection, _SqliteConnection):
+        driver_connection.begin = "BEGIN IMMEDIATE"
+
+
+class _SqliteConnection(sqlite3.Connection):
+    #: How the next transaction begins.
+    begin = "BEGIN"
 
 
 def check_sqlite_version(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> None:
@@ -281,13 +303,10 @@ def _sqlite_connect(connection: t.Any, record: t.Any) -> None:
     cursor.close()
 
 
-def _sqlite_begin(connection: sa.Connection) -> None:
-    write = connection.get_execution_options().get("mesh_write")
-    begin = "BEGIN IMMEDIATE" if write else "BEGIN"
-    try:  # by the driver: SQLAlchemy takes longer for it than SQLite for most transactions
-        connection.connection.cursor().execute(begin)
-    except sqlite3.Error as error:
-        raise sa.exc.DBAPIError.instance(begin, None, error, sqlite3.Error) from error
+def _sqlite_begin(proxied: t.Any) -> None:
+    connection: _SqliteConnection = proxied.dbapi_connection
+    begin, connection.begin = connection.begin, "BEGIN"
+    connection.execute(begin)
 
 
 def _reset(connection: t.Any, record: t.Any, state: t.Any) -> None:

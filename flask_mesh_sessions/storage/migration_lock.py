@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 import sqlalchemy as sa
 
+from .database import writes_next
 from .migration_lease import lease
 from .schema import Schema
 
@@ -66,9 +67,9 @@ def _sqlite(engine: sa.Engine) -> t.Iterator[sa.Connection]:
     assert file is not None
     file.parent.mkdir(parents=True, exist_ok=True)
     with _flock(file.with_name(file.name + ".lock")):
-        writer = engine.execution_options(mesh_write=True)
-        with writer.connect() as connection:
+        with engine.connect() as connection:
             _prepare_sqlite(connection)
+            writes_next(connection)
             with connection.begin():
                 yield connection
 

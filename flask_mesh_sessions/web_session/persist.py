@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ..clock import now
 from .cookie import is_guessable, new_id
-from .rows import Found, Missing, Rows, now
+from .rows import Found, Missing, Rows
 from .session import Change, WebSession, worth_keeping
 
 

@@ -7,7 +7,6 @@ it back, and neither must a cookie from which it was adopted.
 from __future__ import annotations
 
 import enum
-import time
 import typing as t
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +14,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from .. import ids
+from ..clock import now
 from ..storage.database import Database
 from ..storage.schema import TABLE_OPTIONS, ascii_id, exact_text, gateway_metadata, long_text
 from .cookie import SID_LENGTH, is_adopted, is_guessable, new_id
@@ -54,11 +54,6 @@ class Missing(enum.Enum):
 
 
 Found = Row | Missing
-
-
-def now() -> int:
-    """This process's clock in epoch milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True)
