@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import logging
 import os
@@ -75,11 +76,13 @@ def serve(app: Flask, listener: socket.socket, wanted: int) -> None:
     if wanted not in (0, port):
         print(f"\nPort {wanted} is taken, so this is on port {port}.")
     shown = f"[{host}]" if ":" in host else host
+    # Before anybody can know that there is something to stop.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(f"\n    Commonplace is ready:  http://{shown}:{port}/\n")
     print(f"    Everything is kept in  {app.instance_path}")
     print("    Ctrl+C stops it; start it again, and it remembers.\n", flush=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    server.serve_forever()
+    with contextlib.suppress(KeyboardInterrupt):
+        server.serve_forever()
     print("\nStopping. Answers under way are finished first.", flush=True)
 
 
