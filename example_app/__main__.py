@@ -72,18 +72,23 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(app: Flask, listener: socket.socket, wanted: int) -> None:
     """Answer requests until Ctrl+C or SIGTERM."""
     host, port = listener.getsockname()[:2]
-    server = make_server(host, port, app, threaded=True, fd=listener.fileno())
-    if wanted not in (0, port):
-        print(f"\nPort {wanted} is taken, so this is on port {port}.")
+    with contextlib.suppress(KeyboardInterrupt):
+        # Before anybody can know that there is something to stop.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        server = make_server(host, port, app, threaded=True, fd=listener.fileno())
+        if wanted not in (0, port):
+            print(f"\nPort {wanted} is taken, so this is on port {port}.")
+        _greet(app, listener)
+        server.serve_forever()
+    print("\nStopping. Answers under way are finished first.", flush=True)
+
+
+def _greet(app: Flask, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    # Before anybody can know that there is something to stop.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(f"\n    Commonplace is ready:  http://{shown}:{port}/\n")
     print(f"    Everything is kept in  {app.instance_path}")
     print("    Ctrl+C stops it; start it again, and it remembers.\n", flush=True)
-    with contextlib.suppress(KeyboardInterrupt):
-        server.serve_forever()
-    print("\nStopping. Answers under way are finished first.", flush=True)
 
 
 if __name__ == "__main__":

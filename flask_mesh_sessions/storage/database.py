@@ -303,8 +303,8 @@ def _sqlite_connect(connection: t.Any, record: t.Any) -> None:
     cursor.close()
 
 
-def _sqlite_begin(proxied: t.Any) -> None:
-    connection: _SqliteConnection = proxied.dbapi_connection
+def _sqlite_begin(dbapi_connection: sa.PoolProxiedConnection) -> None:
+    connection = t.cast(_SqliteConnection, dbapi_connection.dbapi_connection)
     begin, connection.begin = connection.begin, "BEGIN"
     connection.execute(begin)
 
