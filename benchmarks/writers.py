@@ -95,7 +95,7 @@ class _Writers:
             yield "one session; by hand at once", self.at_once, None
             return
         yield f"{len(self._ours)} sessions", self.by_hand, TARGET
-        yield f"{len(self._ours)} sessions; by hand at once", self.at_once, TARGET
+        yield f"{len(self._ours)} sessions; by hand at once", self.at_once, None
 
     def ours(self) -> None:
         """One round of all writers through the extension."""
